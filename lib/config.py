@@ -1,21 +1,27 @@
 """params.yaml as typed, immutable settings. An unknown key, a wrong type or a value out of range is refused.
 
-    cfg = load_config("params.yaml", stage="generate")
-    cfg.generate.rationales     # 5
-    cfg.train                   # refused: dvc.yaml does not declare `train` for stage `generate`
+cfg = load_config("params.yaml", stage="generate")
+cfg.generate.rationales     # 5
+cfg.train                   # refused: dvc.yaml does not declare `train` for stage `generate`
 """
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lib import paths
 from lib.errors import UserError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _no_twice(values: list) -> list:
+    if len(set(values)) < len(values):
+        raise ValueError("nothing may stand twice")
+    return values
 
 
 class Section(BaseModel):
@@ -32,6 +38,9 @@ class Seeds(Section):
 
 class Arithmetic(Section):
     operations: Literal[1, 2]
+    stories: Count
+    largest: Annotated[int, Field(ge=12, le=60)]
+    distractors: Literal["unrelated", "similar", "both"]
     train: Count
     validation: Count
     test: Count
@@ -111,6 +120,7 @@ class Student(Section):
     dropout: Share
     max_source_tokens: Count
     max_target_tokens: Count
+    max_label_tokens: Count
     max_truncated_share: Share
 
 
@@ -118,13 +128,13 @@ class Slc(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
     empty_share: Share
     rd_target: Literal["gold", "majority", "own"]
-    strategies: list[str]
+    strategies: Annotated[list[str], Field(min_length=1), AfterValidator(_no_twice)]
     keep: Count
 
 
 class Train(Section):
-    labels: list[Literal["teacher", "gold"]]
-    seeds: list[int]
+    labels: Annotated[list[Literal["teacher", "gold"]], Field(min_length=1), AfterValidator(_no_twice)]
+    seeds: Annotated[list[int], Field(min_length=1), AfterValidator(_no_twice)]
     lam: Annotated[float, Field(ge=0)]
     reduction: Literal["examples", "tokens"]
     steps: Count
@@ -132,7 +142,10 @@ class Train(Section):
     batch: Count
     learning_rate: Annotated[float, Field(gt=0)]
     warmup_steps: Annotated[int, Field(ge=0)]
-    validate_every: Count
+    validations: Count
+    optimizer: Literal["adafactor", "adamw"]
+    unfed: Literal["refuse", "skip"]
+    headline: str
     workers: Annotated[int, Field(ge=0)]
     arms: dict[str, dict[str, Any]]
 
@@ -208,13 +221,27 @@ def declared_params(stage: str) -> list[str]:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML as usual, but a key that stands twice in a mapping is an error: the last would silently win."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _explain(where: str, error: dict) -> str:

@@ -1,7 +1,7 @@
 """Where each stage reads and writes, relative to the repository's root.
 
-    from lib import paths
-    paths.RATIONALES            # <root>/data/01_generate/rationales.jsonl
+from lib import paths
+paths.RATIONALES            # <root>/data/01_generate/rationales.jsonl
 """
 
 from pathlib import Path

@@ -128,7 +128,8 @@ class Score(Row):
     rd_masked   the same with the answer masked in the rationale
     rd_own      the same towards the rationale's own answer
     log_p       mean log P(c | q) per token, nats
-    tokens      completion length in tokens
+    log_p_answer  mean log P(own answer | q) per token, nats: what a score of rationales must beat
+    tokens      completion length in tokens, its end included
     scorer      which student scored
     """
 
@@ -147,6 +148,18 @@ class Score(Row):
     @property
     def id(self) -> str:
         return f"{self.question_id}/{self.sample:03d}"
+
+
+class Selection(Row):
+    """What one strategy chose for one question: the samples of its rationales, best first; empty if it chose none."""
+
+    question_id: str
+    strategy: str
+    samples: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.strategy}/{self.question_id}"
 
 
 R = TypeVar("R", bound=Row)
