@@ -1,0 +1,230 @@
+"""Runs are trained once, in parallel processes, and found again by every stage and every table.
+
+    results = run_or_load(runs, folder=paths.RUNS)          # trains only what never finished
+    results[0].metrics["accuracy"], results[0].trained      # 0.87, False
+
+A run under way lives in scratch/; its folder appears among the finished ones by one rename, whole:
+recipe.json, metrics.json, predictions.jsonl, judgements.jsonl (arms with self-evaluation), student/ (a checkpoint).
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+from joblib import Parallel, delayed
+
+from lib import paths
+from lib.examples import Example
+from lib.kernel import IN_PIPELINE
+from lib.measurement import answers, judgements, summary, validation_accuracy
+from lib.planning import RUN_SETTINGS, Run
+from lib.progress import progress
+from lib.records import write_atomically, write_json
+from lib.student import Student, start_student
+from lib.tasks import Task, get_task
+from lib.training import Encoded, Plan, encode, fit, limit_lengths, seconds_per_token
+from lib.workers import one_thread_worker, workers_end
+
+# Folders of scratch/ with runs that no stage keeps, but that need not be trained again: those of an interactive
+# kernel, and those of arms or settings that are configured no longer.
+INTERACTIVE, RETIRED = "interactive", "retired"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: what it measured on the test questions, and whether it was trained just now."""
+
+    run: Run
+    folder: Path
+    metrics: dict
+    trained: bool
+
+    def predictions(self) -> list[dict]:
+        """One row a test question, by id (`measurement.answers`)."""
+        return _read_jsonl(self.folder / "predictions.jsonl")
+
+    def judgements(self) -> list[dict]:
+        """One row a judged test rationale and phase; empty for arms without self-evaluation."""
+        path = self.folder / "judgements.jsonl"
+        return _read_jsonl(path) if path.exists() else []
+
+
+def run_or_load(runs: Sequence[Run], folder: Path, read: Sequence[Path] = (), workers: int = 0) -> list[Result]:
+    """The results of all runs, in the given order; those that never finished are trained.
+
+    folder    where finished runs are kept, one folder a run id
+    read      other such folders, looked through as well
+    workers   parallel processes, one thread each; 0: one a core
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for run in runs:
+        _fetch(run, folder, read)
+    missing = {run.id: run for run in runs if find(run, [folder, *read]) is None}
+    train_all(list(missing.values()), folder, workers or joblib.cpu_count())
+    return [_load(run, find(run, [folder, *read]), run.id in missing) for run in runs]
+
+
+def retire(folder: Path, keep: Sequence[Run]) -> None:
+    """Move runs that are configured no longer out of a stage's folder: what DVC sees follows from the settings."""
+    retired, wanted = paths.SCRATCH / RETIRED, {run.id for run in keep}
+    retired.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.iterdir() if folder.is_dir() else []):
+        if path.name not in wanted:
+            shutil.rmtree(retired / path.name, ignore_errors=True)
+            shutil.move(path, retired / path.name)
+
+
+def _fetch(run: Run, folder: Path, read: Sequence[Path]) -> None:
+    """Bring a run that was finished elsewhere, interactively or under earlier settings, into `folder`."""
+    found = find(run, [paths.SCRATCH / INTERACTIVE, paths.SCRATCH / RETIRED])
+    if found and find(run, [folder, *read]) is None:
+        partial = paths.SCRATCH / f"{run.id}.partial"
+        shutil.copytree(found, partial, dirs_exist_ok=True)
+        os.rename(partial, folder / run.id)
+
+
+def where_to_train() -> Path:
+    """Where an added arm's runs go: the ablate stage's own folder in the pipeline, scratch/ when interactive."""
+    return paths.ABLATE_RUNS if IN_PIPELINE in os.environ else paths.SCRATCH / INTERACTIVE
+
+
+def find(run: Run, folders: Sequence[Path]) -> Path | None:
+    """The folder of a finished run, if there is one."""
+    return next((folder / run.id for folder in folders if (folder / run.id).is_dir()), None)
+
+
+def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
+    """Train runs, the longest first, one thread a process. A run that fails ends the rest; finished ones stay."""
+    if not runs:
+        return
+    minutes = estimate(runs) / min(workers, len(runs)) / 60
+    print(f"{len(runs)} runs to train: about {minutes:.1f} min in {workers} processes", file=sys.stderr, flush=True)
+    longest_first = sorted(runs, key=lambda run: (-run.tokens, run.id))
+    with workers_end():
+        finished = Parallel(n_jobs=min(workers, len(runs)), return_as="generator_unordered")(
+            delayed(train_run)(run, folder) for run in longest_first
+        )
+        for _ in progress(finished, len(runs), "training runs"):
+            pass
+
+
+def estimate(runs: Sequence[Run]) -> float:
+    """Core-seconds that training these runs will take, from a few steps of the first one, timed here."""
+    run = runs[0]
+    student = start_student(run.student, run.tokenizer, run.seed)
+    return seconds_per_token(student, _encoded(run, run.reasoning_phase), run.train.batch) * sum(r.tokens for r in runs)
+
+
+def train_run(run: Run, folder: Path) -> None:
+    """Train and measure one run in this process; its folder appears under `folder` when it is finished."""
+    one_thread_worker()
+    with _alone(paths.SCRATCH / "runs" / f"{run.id}.lock"):
+        if find(run, [folder]) is None:
+            _train_run(run, folder)
+
+
+def _train_run(run: Run, folder: Path) -> None:
+    started = time.process_time()
+    work, task = paths.SCRATCH / "runs" / run.id, get_task(run.held_out.task)
+    student = start_student(run.student, run.tokenizer, run.seed)
+    history, judged = {}, []
+    if run.evaluation_phase:
+        history["self_evaluation"] = _fit(student, run, run.evaluation_phase, run.recipe.self_eval_steps, work / "1")
+        judged += _judge(student, run, "after phase 1")
+    history["reasoning"] = _fit(
+        student, run, run.reasoning_phase, run.recipe.steps, work / "2", _validation(student, run, task)
+    )
+    judged += _judge(student, run, "after phase 2") if run.evaluation_phase else []
+    limits = run.student.max_label_tokens, run.student.max_target_tokens
+    predictions = answers(student, task, run.held_out.test, run.recipe.explain, *limits)
+    _write(run, student, history, predictions, judged, work / "finished")
+    _place(work, folder / run.id)
+    # Seconds differ from run to run, so they stay out of what DVC tracks.
+    write_json(paths.SCRATCH / "timings" / f"{run.id}.json", {"core_seconds": round(time.process_time() - started, 1)})
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a run's lock; wait while another process trains the same run."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, work: Path, validate=None) -> list[dict]:
+    plan = Plan(
+        steps=steps,
+        batch=run.train.batch,
+        learning_rate=run.train.learning_rate,
+        warmup_steps=run.train.warmup_steps,
+        optimizer=run.train.optimizer,
+        lam=run.recipe.lam,
+        reduction=run.train.reduction,
+        # about as many looks at validation for a long run as for a short one, at the same places of its schedule
+        validate_every=max(steps // run.train.validations, 1) if validate else 0,
+        seed=run.seed,
+    )
+    return fit(student, _encoded(run, examples), plan, work, validate)
+
+
+def _encoded(run: Run, examples: Sequence[Example]) -> list[Encoded]:
+    limits = run.student
+    encoded = encode(run.tokenizer, examples)
+    return limit_lengths(encoded, limits.max_source_tokens, limits.max_target_tokens, limits.max_truncated_share)
+
+
+def _validation(student: Student, run: Run, task: Task) -> Callable[[], float] | None:
+    """Accuracy on the validation questions; None where there are none."""
+    questions, longest = run.held_out.validation, run.student.max_label_tokens
+    return (lambda: validation_accuracy(student, task, questions, longest)) if questions else None
+
+
+def _judge(student: Student, run: Run, phase: str) -> list[dict]:
+    return [{"phase": phase} | row for row in judgements(student, run.held_out.judged)]
+
+
+def _write(
+    run: Run, student: Student, history: dict, predictions: list[dict], judged: list[dict], folder: Path
+) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    student.save(folder / "student")
+    recipe = {"recipe": run.recipe.model_dump(), "labels": run.labels, "seed": run.seed}
+    recipe |= {"student": run.student.model_dump(), "train": run.train.model_dump(include=RUN_SETTINGS)}
+    write_json(folder / "recipe.json", recipe)
+    _write_jsonl(folder / "predictions.jsonl", predictions)
+    if judged:
+        _write_jsonl(folder / "judgements.jsonl", judged)
+    write_json(folder / "metrics.json", {**summary(predictions), "tokens": run.tokens, "history": history})
+
+
+def _place(work: Path, final: Path) -> None:
+    """Move the finished folder among the finished runs, then drop the checkpoints of the way there."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(work / "finished", final)
+    except OSError:
+        if not final.is_dir():  # else another process finished the same run first: equal content, so nothing is lost
+            raise
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _load(run: Run, folder: Path, trained: bool) -> Result:
+    return Result(run, folder, json.loads((folder / "metrics.json").read_text(encoding="utf-8")), trained)
+
+
+def _write_jsonl(path: Path, rows: list[dict]) -> None:
+    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows))
+
+
+def _read_jsonl(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8") as file:  # not splitlines: that also cuts at U+2028 within a text
+        return [json.loads(line) for line in file]

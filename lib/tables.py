@@ -1,0 +1,147 @@
+"""Tables and marked texts for the reports: a CSV for machines, Markdown for GitHub, HTML for the notebook.
+
+    save_table(frame, "main", "Accuracy by arm (%), mean ± std over 3 seeds.", "ablate")
+    # writes reports/tables/ablate/main.csv and main.md, returns the HTML table to display
+
+Rationales come from language models: every cell, caption and step is escaped.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import HTML
+
+from lib import paths
+from lib.errors import UserError
+from lib.records import write_atomically
+
+DASH = "–"
+NUMBER = re.compile(r"(p [=<] )?[+−-]?[\d.,]+%?( ± [\d.,]+)?( \[[^\]]*\])?")
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$])")
+
+
+def save_table(
+    frame: pd.DataFrame,
+    name: str,
+    caption: str,
+    stage: str,
+    note: str | None = None,
+    formats: Mapping[str, Callable] | None = None,
+) -> HTML:
+    """Write a table as CSV (raw values) and Markdown, and return it as HTML; a named index becomes a column.
+
+    formats   column -> value to text, e.g. {"accuracy": percent}; without one: integers as they are, floats with
+              three decimals, a missing value as a dash
+    raises    UserError for a name that is no file name, a format for an unknown column, two columns of one name
+    """
+    frame = _flat(frame)
+    cells = _as_text(frame, dict(formats or {}))
+    numeric = [_is_numeric(cells[column]) for column in cells]
+    csv = frame.to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    write_atomically(artefact_path(paths.TABLES, stage, name, "csv"), csv)
+    write_atomically(artefact_path(paths.TABLES, stage, name, "md"), _markdown(cells, numeric, caption, note))
+    return HTML(_html(cells, numeric, caption, note))
+
+
+def percent(share: float) -> str:
+    """0.834 as "83.4%"; nan or None as a dash."""
+    return DASH if pd.isna(share) else f"{100 * share:.1f}%"
+
+
+def mean_std_text(mean: float, std: float) -> str:
+    """0.834, 0.012 as "83.4 ± 1.2", in percentage points; without a std (one seed) the mean alone."""
+    if pd.isna(mean):
+        return DASH
+    return f"{100 * mean:.1f}" if pd.isna(std) else f"{100 * mean:.1f} ± {100 * std:.1f}"
+
+
+def marked_steps(steps: Iterable[tuple[str, str | None]]) -> HTML:
+    """A rationale's steps (text, reason it is wrong or None) as a paragraph; wrong ones marked, the reason beside."""
+    return HTML(f'<p class="steps">{" ".join(_step(text, reason) for text, reason in steps)}</p>')
+
+
+def side_by_side(passages: Mapping[str, str | HTML], heading: str = "") -> HTML:
+    """Titled passages next to each other (below each other on a narrow page). Strings are escaped, HTML is not."""
+    above = f'<p class="heading">{escape(heading)}</p>' if heading else ""
+    columns = "".join(_passage(*item) for item in passages.items())
+    return HTML(f'{above}<div class="side-by-side" style="display:flex;flex-wrap:wrap;gap:1rem">{columns}</div>')
+
+
+def artefact_path(folder: Path, stage: str, name: str, suffix: str) -> Path:
+    """folder/stage/name.suffix; stage and name must be plain file names."""
+    for part in (stage, name):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", part):
+            raise UserError(f"{part!r} is no name for a report file; allowed: lower-case letters, digits, _ and -")
+    return folder / stage / f"{name}.{suffix}"
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its named index as columns and plain, unique column names."""
+    if any(level is not None for level in frame.index.names):
+        frame = frame.reset_index()
+    frame = frame.rename(columns=str)
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise UserError(f"table column {twice!r} occurs twice; columns: {', '.join(frame.columns)}")
+    return frame
+
+
+def _as_text(frame: pd.DataFrame, formats: dict[str, Callable]) -> dict[str, list[str]]:
+    unknown = [column for column in formats if column not in frame.columns]
+    if unknown:
+        raise UserError(f"format for unknown column {unknown[0]!r}; columns: {', '.join(frame.columns)}")
+    return {column: [_cell(value, formats.get(column)) for value in frame[column]] for column in frame.columns}
+
+
+def _cell(value, formatter: Callable | None = None) -> str:
+    if formatter:
+        return formatter(value)
+    if value is None or value is pd.NA or value != value:  # nan differs from itself
+        return DASH
+    return f"{value:.3f}".replace("-", "−") if isinstance(value, float) else str(value)
+
+
+def _is_numeric(texts: list[str]) -> bool:
+    filled = [text for text in texts if text != DASH]
+    return bool(filled) and all(NUMBER.fullmatch(text) for text in filled)
+
+
+def _markdown(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: str | None) -> str:
+    rows = [list(cells), ["---:" if right else ":---" for right in numeric], *zip(*cells.values())]
+    lines = [f"| {' | '.join(map(_plain, row) if i != 1 else row)} |" for i, row in enumerate(rows)]
+    return "\n".join([_plain(caption), "", *lines, *(["", _plain(note)] if note else [])]) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;")
+
+
+def _html(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: str | None) -> str:
+    head = _row("th", cells, numeric)
+    body = "\n".join(_row("td", row, numeric) for row in zip(*cells.values()))
+    below = f'\n<p class="note">{escape(note)}</p>' if note else ""
+    return (
+        f'<div class="table"><table class="results"><caption>{escape(caption)}</caption>\n'
+        f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table>{below}</div>"
+    )
+
+
+def _row(tag: str, texts: Iterable[str], numeric: list[bool]) -> str:
+    look = ("text-align:left", "text-align:right;white-space:nowrap")
+    cells = (f'<{tag} style="{look[right]}">{escape(text)}</{tag}>' for right, text in zip(numeric, texts))
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _step(text: str, reason: str | None) -> str:
+    if reason is None:
+        return escape(text)
+    return f'<mark>{escape(text)}</mark> <small class="reason">({escape(reason)})</small>'
+
+
+def _passage(title: str, passage: str | HTML) -> str:
+    body = passage.data if isinstance(passage, HTML) else f"<p>{escape(passage)}</p>"
+    return f'<section style="flex:1 1 16rem"><h3>{escape(title)}</h3>{body}</section>'

@@ -1,0 +1,86 @@
+"""The losses against values worked by hand."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.losses import mean_by_row, multitask_loss, reduce_nll, target_nll
+
+# Three targets of 1, 2 and 3 tokens.
+NLL = torch.tensor([6.0, 1.0, 3.0, 1.0, 2.0, 3.0])
+ROWS = torch.tensor([0, 1, 1, 2, 2, 2])
+
+
+def test_nll_of_a_token_is_minus_its_log_probability():
+    logits = torch.tensor([[0.0, math.log(3)], [0.0, math.log(3)], [5.0, 5.0]])  # P = (1/4, 3/4) twice, (1/2, 1/2)
+    expected = torch.tensor([math.log(4), math.log(4 / 3), math.log(2)])
+    torch.testing.assert_close(target_nll(logits, torch.tensor([0, 1, 1])), expected)
+
+
+def test_nll_of_a_certain_token_is_zero():
+    assert target_nll(torch.tensor([[0.0, 1000.0]]), torch.tensor([1])).tolist() == [0.0]
+
+
+def test_nll_is_in_single_precision_whatever_the_logits():
+    logits = torch.tensor([[0.0, 1.0]], dtype=torch.bfloat16)
+    assert target_nll(logits, torch.tensor([0])).item() == pytest.approx(math.log(1 + math.e), abs=1e-6)
+
+
+def test_a_target_outside_the_vocabulary_is_an_error():
+    with pytest.raises(IndexError):
+        target_nll(torch.zeros(1, 2), torch.tensor([2]))
+
+
+def test_a_targets_loss_is_the_mean_over_its_tokens():
+    assert mean_by_row(NLL, ROWS, 3).tolist() == [6.0, 2.0, 2.0]
+
+
+def test_tokens_of_a_target_need_not_stand_together():
+    shuffle = torch.tensor([5, 0, 2, 4, 1, 3])
+    assert mean_by_row(NLL[shuffle], ROWS[shuffle], 3).tolist() == [6.0, 2.0, 2.0]
+
+
+def test_a_row_beyond_the_batch_is_an_error():
+    with pytest.raises((IndexError, RuntimeError)):
+        mean_by_row(NLL, ROWS + 1, 3)
+
+
+def test_examples_count_alike_and_tokens_count_alike():
+    assert reduce_nll(NLL, ROWS, 3, "examples").item() == pytest.approx((6 + 2 + 2) / 3)
+    assert reduce_nll(NLL, ROWS, 3, "tokens").item() == pytest.approx(16 / 6)
+
+
+def test_the_reductions_agree_where_all_targets_are_one_token_long():
+    rows = torch.arange(6)
+    assert reduce_nll(NLL, rows, 6, "examples").item() == pytest.approx(reduce_nll(NLL, rows, 6, "tokens").item())
+
+
+@given(st.lists(st.integers(1, 5), min_size=2, max_size=6), st.data())
+def test_the_mean_over_examples_does_not_depend_on_how_the_batch_was_cut(lengths, data):
+    targets = [torch.tensor(data.draw(st.lists(st.floats(0, 9), min_size=n, max_size=n))) for n in lengths]
+
+    def total(part) -> float:
+        rows = torch.cat([torch.full((len(t),), i) for i, t in enumerate(part)])
+        return reduce_nll(torch.cat(part), rows, len(part), "examples").item() * len(part)
+
+    cut = data.draw(st.integers(1, len(targets) - 1))
+    assert total(targets[:cut]) + total(targets[cut:]) == pytest.approx(total(targets), abs=1e-4)
+
+
+def test_the_mean_over_tokens_does_depend_on_it():
+    first, rest = NLL[:1], NLL[1:]
+    halves = [reduce_nll(first, ROWS[:1], 1, "tokens") * 1, reduce_nll(rest, ROWS[1:] - 1, 2, "tokens") * 2]
+    assert sum(halves).item() / 3 == pytest.approx((6 + 2 * 2) / 3)
+    assert reduce_nll(NLL, ROWS, 3, "tokens").item() == pytest.approx(16 / 6)
+
+
+@pytest.mark.parametrize(("lam", "expected"), [(0.5, 3.0), (0.0, 2.0), (1.0, 4.0)])
+def test_lambda_weighs_the_rationale(lam, expected):
+    assert multitask_loss(torch.tensor(2.0), torch.tensor(2.0), lam).item() == expected
+
+
+def test_without_a_rationale_the_labels_loss_remains():
+    assert multitask_loss(torch.tensor(2.0), None, lam=0.5).item() == 2.0

@@ -1,0 +1,274 @@
+"""Runs are trained once and found again; an interrupted one goes on; what stands among the finished is whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_world import STUDENT, TRAIN, data, runs
+
+from lib import paths
+from lib import runs as runs_module
+from lib.errors import UserError
+from lib.runs import IN_PIPELINE, estimate, find, retire, run_or_load, train_run, where_to_train
+from lib.student import load_student
+
+ARMS = {
+    "standard": {"explain": False},
+    "1 CoT": {"against": ["standard"]},
+    "1 CoT w/ SE": {"evaluations": 2, "self_eval_steps": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(paths, "SCRATCH", tmp_path / "scratch")
+    return paths.SCRATCH
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[str]:
+    """The names of the arms whose training begins, in order."""
+    names = []
+    train = runs_module._train_run
+    monkeypatch.setattr(runs_module, "_train_run", lambda run, folder: (names.append(run.arm), train(run, folder)))
+    return names
+
+
+def results(arms, folder: Path, read=(), **changes):
+    return run_or_load(runs(arms, steps=2, **changes), folder, read, workers=1)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The results of ARMS, trained without any interruption."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(paths, "SCRATCH", tmp_path_factory.mktemp("scratch"))
+    yield results(ARMS, tmp_path_factory.mktemp("runs"))
+    patch.undo()
+
+
+def test_a_finished_run_holds_what_was_measured(finished):
+    plain, explaining, judging = finished
+    assert [r.run.arm for r in finished] == list(ARMS)
+    assert all(r.trained for r in finished)
+    assert [p["question_id"] for p in plain.predictions()] == ["test-0", "test-1"]
+    assert plain.metrics["n"] == 2
+    assert plain.metrics["accuracy"] == sum(p["correct"] for p in plain.predictions()) / 2
+    assert plain.metrics["tokens"] == plain.run.tokens
+    assert "flawed" not in plain.metrics
+    assert "rationale" in explaining.predictions()[0]
+    assert plain.judgements() == explaining.judgements() == []
+    assert [row["phase"] for row in judging.judgements()] == ["after phase 1"] * 2 + ["after phase 2"] * 2
+
+
+def test_its_history_tells_both_phases(finished):
+    _, explaining, judging = finished
+    assert list(explaining.metrics["history"]) == ["reasoning"]
+    first = judging.metrics["history"]["self_evaluation"]
+    assert first[-1]["step"] == 2
+    assert all(set(row) == {"step", "loss"} for row in first)  # no validation: phase 1 answers no questions
+    looks = [row["step"] for row in judging.metrics["history"]["reasoning"] if "eval_accuracy" in row]
+    assert looks == [1, 2]  # train.validations
+
+
+def test_its_student_can_be_loaded(finished):
+    student = load_student(finished[0].folder / "student")
+    assert student.model.config.d_model == STUDENT.d_model
+    assert student.ids("Ann has 10 pens.") == [finished[0].run.tokenizer("Ann has 10 pens.")["input_ids"]][0]
+
+
+def test_nothing_that_differs_between_machines_or_names_is_kept(finished):
+    for result in finished:
+        assert set(content(result.folder)) >= {"metrics.json", "predictions.jsonl", "recipe.json"}
+        for name, value in content(result.folder).items():
+            if not name.endswith(".safetensors"):
+                assert result.run.arm.encode() not in value, name
+                assert str(result.folder.parent).encode() not in value, name
+                assert b"seconds" not in value, name
+
+
+def test_runs_are_trained_once_the_longest_first(tmp_path, trained):
+    first = results(ARMS, tmp_path / "runs")
+    tokens = {r.run.arm: r.run.tokens for r in first}
+    assert trained == sorted(ARMS, key=lambda name: -tokens[name])
+    again = results(ARMS, tmp_path / "runs")
+    assert len(trained) == 3
+    assert [r.trained for r in again] == [False] * 3
+    assert [r.metrics for r in again] == [r.metrics for r in first]
+
+
+def test_only_what_is_missing_is_trained(tmp_path, trained, finished):
+    folder = finished[0].folder.parent
+    added = {**ARMS, "3 CoTs": {"rationales": 3}}
+    got = results(added, tmp_path / "added", read=[folder], seeds=[0])
+    assert trained == ["3 CoTs"]
+    assert [r.trained for r in got] == [False, False, False, True]
+    assert [r.folder.parent for r in got] == [folder] * 3 + [tmp_path / "added"]
+
+
+def test_another_seed_trains_that_seed_alone(tmp_path, trained, finished):
+    got = results({"standard": {"explain": False}}, tmp_path, read=[finished[0].folder.parent], seeds=[1, 0])
+    assert [(r.run.seed, r.trained) for r in got] == [(1, True), (0, False)]
+    assert trained == ["standard"]
+
+
+def test_a_renamed_arm_trains_nothing(tmp_path, trained, finished):
+    renamed = {"label only": {"explain": False}, "mine": {"against": ["label only"]}}
+    got = results(renamed, tmp_path, read=[finished[0].folder.parent])
+    assert trained == []
+    assert [r.run.arm for r in got] == ["label only", "mine"]
+    assert [r.metrics for r in got] == [r.metrics for r in finished[:2]]
+
+
+def test_two_arms_with_one_recipe_are_one_run(tmp_path, trained):
+    one, other = results({"standard": {"explain": False}, "same": {"explain": False}}, tmp_path / "runs")
+    assert len(trained) == 1
+    assert one.folder == other.folder
+
+
+def test_a_run_is_the_same_bytes_wherever_and_beside_whatever_it_is_trained(tmp_path, finished):
+    train_run(finished[2].run, tmp_path / "alone")
+    assert content(tmp_path / "alone" / finished[2].run.id) == content(finished[2].folder)
+
+
+class Interrupted(Exception):
+    """Stands for a kill."""
+
+
+def interrupt(monkeypatch, name: str, call: int) -> None:
+    """Let a function of lib.runs fail at its n-th call."""
+    calls, function = [], getattr(runs_module, name)
+
+    def failing(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == call:
+            raise Interrupted
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(runs_module, name, failing)
+
+
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [
+        ("judgements", 1),  # between the phases
+        ("validation_accuracy", 2),  # within the second
+        ("answers", 1),  # trained, not measured
+        ("write_json", 2),  # before the last of its files
+        ("_place", 1),  # written, not among the finished
+    ],
+)
+def test_a_run_interrupted_anywhere_is_not_taken_for_finished_and_ends_the_same(
+    tmp_path, monkeypatch, finished, where, call
+):
+    run, folder = finished[2].run, tmp_path / "runs"
+    with monkeypatch.context() as patch:
+        interrupt(patch, where, call)
+        with pytest.raises(Interrupted):
+            train_run(run, folder)
+    assert find(run, [folder]) is None
+    train_run(run, folder)
+    assert content(folder / run.id) == content(finished[2].folder)
+
+
+def test_a_finished_run_leaves_no_checkpoints_behind(scratch, tmp_path):
+    [result] = results({"standard": {"explain": False}}, tmp_path / "runs")
+    assert not (scratch / "runs" / result.run.id).exists()
+    assert json.loads((scratch / "timings" / f"{result.run.id}.json").read_text())["core_seconds"] > 0
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == [result.run.id]
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_left_as_it_is(tmp_path, trained, finished):
+    train_run(finished[0].run, finished[0].folder.parent)
+    assert trained == []
+
+
+def test_a_run_that_fails_leaves_the_finished_ones(tmp_path, monkeypatch, trained):
+    arms = {"short": {"explain": False}, "long": {}}
+    with monkeypatch.context() as patch:
+        interrupt(patch, "answers", 2)
+        with pytest.raises(Interrupted):
+            results(arms, tmp_path / "runs")
+    assert trained == ["long", "short"]
+    got = results(arms, tmp_path / "runs")
+    assert [r.trained for r in got] == [True, False]
+    assert trained == ["long", "short", "short"]
+
+
+def test_texts_over_the_students_limits_are_refused_before_training(tmp_path, trained):
+    from dataclasses import replace
+
+    [run] = runs({"1 CoT": {}})
+    short = replace(run, student=STUDENT.model_copy(update={"max_target_tokens": 5}))
+    with pytest.raises(UserError, match=r"student\.max_source_tokens 64, max_target_tokens 5: .* of 8 training texts"):
+        run_or_load([short], tmp_path / "runs", workers=1)
+    assert trained == []
+
+
+def test_without_validation_questions_the_last_weights_count(tmp_path):
+    world = data()
+    world.questions = {name: q for name, q in world.questions.items() if q.split != "validation"}
+    [run] = runs({"standard": {"explain": False}}, world, steps=2)
+    [result] = run_or_load([run], tmp_path / "runs", workers=1)
+    history = result.metrics["history"]["reasoning"]
+    assert history[-1]["step"] == 2
+    assert all(set(row) == {"step", "loss"} for row in history)
+
+
+def test_the_estimate_grows_with_the_tokens():
+    short, long = runs({"short": {"steps": 10}, "long": {"steps": 1000}})
+    assert long.tokens == pytest.approx(100 * short.tokens, rel=0.01)
+    assert 0 < estimate([short]) < estimate([long])
+
+
+def test_what_is_to_be_trained_is_announced(tmp_path, capsys):
+    results({"standard": {"explain": False}}, tmp_path / "runs")
+    assert "1 runs to train: about " in capsys.readouterr().err
+    results({"standard": {"explain": False}}, tmp_path / "runs")
+    assert capsys.readouterr().err == ""
+
+
+def test_added_arms_are_kept_by_the_stage_in_the_pipeline_and_in_scratch_otherwise(scratch, monkeypatch):
+    monkeypatch.delenv(IN_PIPELINE, raising=False)
+    assert where_to_train() == scratch / "interactive"
+    monkeypatch.setenv(IN_PIPELINE, "")  # a runner without a terminal
+    assert where_to_train() == paths.ABLATE_RUNS
+
+
+def test_texts_with_line_separators_come_back_whole(tmp_path):
+    rows = [{"rationale": "one\u2028two\u0085three"}, {"rationale": "four"}]
+    runs_module._write_jsonl(tmp_path / "predictions.jsonl", rows)
+    assert runs_module.Result(None, tmp_path, {}, False).predictions() == rows
+
+
+def test_training_settings_are_the_runs_own(tmp_path, monkeypatch):
+    plans = []
+    fit = runs_module.fit
+    monkeypatch.setattr(runs_module, "fit", lambda *args: (plans.append(args[2]), fit(*args))[1])
+    changes = {"reduction": "tokens", "optimizer": "adamw", "learning_rate": 0.001, "warmup_steps": 0, "batch": 3}
+    [run] = runs({"w/ SE": {"evaluations": 1, "lam": 0.25, "steps": 5, "self_eval_steps": 2}}, seeds=[7], **changes)
+    train_run(run, tmp_path / "runs")
+    first, second = plans
+    assert (first.steps, first.validate_every, second.steps, second.validate_every) == (2, 0, 5, 5 // TRAIN.validations)
+    for plan in plans:
+        assert (plan.lam, plan.seed) == (0.25, 7)
+        assert {key: getattr(plan, key) for key in changes} == changes
+
+
+def test_runs_configured_no_longer_are_set_aside_and_found_again(tmp_path, scratch):
+    folder = tmp_path / "runs"
+    [first] = results({"standard": {"explain": False}}, folder)
+    retire(folder, keep=[])
+    assert list(folder.iterdir()) == []
+    [again] = results({"standard": {"explain": False}}, folder)
+    assert not again.trained and again.metrics == first.metrics and again.folder == folder / first.run.id
+
+
+def test_what_an_interactive_kernel_trained_is_not_trained_again(tmp_path, scratch):
+    results({"standard": {"explain": False}}, scratch / "interactive")
+    [found] = results({"standard": {"explain": False}}, tmp_path / "runs")
+    assert not found.trained and (tmp_path / "runs" / found.run.id / "metrics.json").exists()

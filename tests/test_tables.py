@@ -1,0 +1,95 @@
+"""Tables and marked texts: exact files, escaping, alignment, refusals."""
+
+import pandas as pd
+import pytest
+from IPython.display import HTML
+
+from lib import paths
+from lib.errors import UserError
+from lib.tables import marked_steps, mean_std_text, percent, save_table, side_by_side
+
+NAN = float("nan")
+FRAME = pd.DataFrame({"arm": ["standard", "5 CoTs"], "accuracy": [0.6104, NAN], "n": [400, 400]})
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "TABLES", tmp_path)
+    return tmp_path
+
+
+def test_files_are_exactly_this(tables):
+    save_table(FRAME, "main", "Accuracy.", "05_ablate", note="Simulated.", formats={"accuracy": percent})
+    assert (tables / "05_ablate" / "main.csv").read_text() == "arm,accuracy,n\nstandard,0.6104,400\n5 CoTs,,400\n"
+    assert (tables / "05_ablate" / "main.md").read_text() == (
+        "Accuracy.\n\n| arm | accuracy | n |\n| :--- | ---: | ---: |\n"
+        "| standard | 61.0% | 400 |\n| 5 CoTs | – | 400 |\n\nSimulated.\n"
+    )
+
+
+def test_html_aligns_numbers_right_and_names_left():
+    html = save_table(FRAME, "main", "Accuracy.", "05_ablate").data
+    assert '<th style="text-align:left">arm</th><th style="text-align:right;white-space:nowrap">accuracy</th>' in html
+    assert '<td style="text-align:left">5 CoTs</td><td style="text-align:right;white-space:nowrap">–</td>' in html
+    assert "0.610" in html and "<caption>Accuracy.</caption>" in html and "note" not in html
+
+
+def test_model_text_is_escaped_everywhere(tables):
+    evil = '<script>alert("x")</script> a|b *c* $d$ &\nnext'
+    html = save_table(pd.DataFrame({evil: [evil]}), "evil", evil, "train", note=evil).data
+    assert "<script" not in html and html.count("&lt;script&gt;") == 4
+    markdown = (tables / "train" / "evil.md").read_text()
+    assert r"a\|b \*c\* \$d\$ &amp; next" in markdown
+    assert markdown.count(r"\<script\>") == markdown.count("<script") == 4
+
+
+def test_same_frame_same_bytes(tables):
+    first = save_table(FRAME, "main", "c", "train").data
+    bytes_then = [(tables / "train" / f"main.{kind}").read_bytes() for kind in ("csv", "md")]
+    assert save_table(FRAME, "main", "c", "train").data == first
+    assert [(tables / "train" / f"main.{kind}").read_bytes() for kind in ("csv", "md")] == bytes_then
+    assert sorted(path.name for path in (tables / "train").iterdir()) == ["main.csv", "main.md"]
+
+
+def test_a_named_index_is_kept(tables):
+    save_table(FRAME.set_index("arm"), "main", "c", "train")
+    assert (tables / "train" / "main.csv").read_text().startswith("arm,accuracy,n\nstandard,")
+
+
+def test_a_frame_without_rows_is_a_table_without_rows():
+    assert "<tbody>\n\n</tbody>" in save_table(FRAME[:0], "empty", "c", "train").data
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "../main"}, "no name for a report file"),
+        ({"stage": "Ablate!"}, "'Ablate!'"),
+        ({"formats": {"acuracy": percent}}, "unknown column 'acuracy'; columns: arm, accuracy, n"),
+        ({"frame": pd.DataFrame([[1, 2]], columns=["x", "x"])}, "'x' occurs twice"),
+    ],
+)
+def test_refusals_write_nothing(tables, change, message):
+    with pytest.raises(UserError, match=message):
+        save_table(**({"frame": FRAME, "name": "main", "caption": "c", "stage": "train"} | change))
+    assert not list(tables.iterdir())
+
+
+def test_numbers_as_text():
+    assert (percent(0.834), percent(1), percent(NAN), percent(None)) == ("83.4%", "100.0%", "–", "–")
+    assert mean_std_text(0.834, 0.012) == "83.4 ± 1.2"
+    assert (mean_std_text(0.834, NAN), mean_std_text(NAN, NAN)) == ("83.4", "–")
+
+
+def test_wrong_steps_are_marked_with_their_reason():
+    found = marked_steps([("3 < 4.", None), ("3 + 4 = 8.", "3 + 4 is 7, not 8 & more")]).data
+    assert found == (
+        '<p class="steps">3 &lt; 4. <mark>3 + 4 = 8.</mark> '
+        '<small class="reason">(3 + 4 is 7, not 8 &amp; more)</small></p>'
+    )
+
+
+def test_passages_stand_side_by_side_and_only_html_passes_unescaped():
+    found = side_by_side({"standard": "<b>x</b>", "<5> CoTs": HTML("<mark>y</mark>")}, heading="How many <i>?").data
+    assert "<p>&lt;b&gt;x&lt;/b&gt;</p>" in found and "<mark>y</mark>" in found
+    assert "<h3>&lt;5&gt; CoTs</h3>" in found and "How many &lt;i&gt;?" in found

@@ -1,0 +1,133 @@
+"""Folds, warm-up examples and cross-fitting."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.config import load_config
+from lib.errors import UserError
+from lib.records import Question, Rationale
+from lib.student import Student, words_tokenizer
+from lib.warmup import cross_fitted, folds, warmup_examples
+
+CONFIG = load_config()  # only for the settings that these tests do not name
+SETTINGS = CONFIG.student.model_copy(
+    update={"source": "scratch", "tokenizer": "words", "d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "dropout": 0}
+)
+SLC = CONFIG.slc.model_copy(update={"warmup_steps": 2, "empty_share": 0.5})
+
+QUESTIONS = [
+    Question(
+        question_id=f"q{i}", task="arithmetic", split="train", text=f"Has {i} pens, buys 4.", gold_label=f"({i} + 4)"
+    )
+    for i in range(6)
+]
+RATIONALES = [
+    Rationale(
+        question_id=q.id,
+        sample=sample,
+        split="train",
+        text="",
+        reasoning=f"So {i} + 4 = {i + 4}.",
+        teacher_label=q.gold_label,
+        how="answer sentence",
+        correct=True,
+        wrong_steps=(),
+    )
+    for i, q in enumerate(QUESTIONS)
+    for sample in range(2)
+]
+
+
+@given(st.lists(st.text(max_size=5)), st.integers(1, 4), st.integers(0, 5))
+def test_folds_cut_all_ids_into_parts_of_like_size(ids, n, seed):
+    parts = folds(ids, n, seed)
+    assert sorted(i for part in parts for i in part) == sorted(set(ids))
+    assert len(parts) == n and max(map(len, parts)) - min(map(len, parts)) <= 1
+    assert folds(ids[::-1], n, seed) == parts
+
+
+def test_folds_change_with_the_seed():
+    ids = [q.id for q in QUESTIONS]
+    assert len({str(folds(ids, 2, seed)) for seed in range(8)}) > 1
+
+
+@pytest.fixture(scope="module")
+def reader() -> Student:
+    texts = [part for r in RATIONALES for part in ("--> Has pens, buys", r.reasoning, r.teacher_label)]
+    return Student(model=None, tokenizer=words_tokenizer(texts))
+
+
+def read(reader: Student, ids) -> str:
+    return reader.tokenizer.decode(ids)
+
+
+def kinds(reader, examples) -> Counter:
+    """How many examples there are of each (text, target)."""
+    return Counter(tuple(read(reader, ids) for ids in pair) for example in examples for pair in example.pairs)
+
+
+def test_the_kinds_of_example_come_in_the_set_shares(reader):
+    many = [RATIONALES[6].model_copy(update={"sample": s}) for s in range(1000)]
+    question, answer = "Has 3 pens , buys 4 . </s>", "- - > ( 3 + 4 ) </s>"
+    whole = f"So 3 + 4 = 7 . {answer}"
+    found = kinds(reader, warmup_examples(reader, QUESTIONS, many, empty_share=0.25, seed=0))
+    assert set(found) == {(question, answer), (question, whole), ("</s>", whole)}
+    assert 140 < found[question, answer] < 260  # binomial(1000, .2): more than four standard deviations
+    assert 140 < found["</s>", whole] < 260  # binomial(1000, .8 * .25)
+
+
+def test_no_completion_is_without_its_question_for_a_share_of_0_and_all_are_for_1(reader):
+    none = kinds(reader, warmup_examples(reader, QUESTIONS, RATIONALES, empty_share=0, seed=0))
+    every = kinds(reader, warmup_examples(reader, QUESTIONS, RATIONALES, empty_share=1, seed=0))
+    assert not [source for source, _ in none if source == "</s>"]
+    assert all((source == "</s>") == ("So" in target) for source, target in every)
+
+
+def test_only_the_given_questions_are_seen(reader):
+    assert len(warmup_examples(reader, QUESTIONS[:2], RATIONALES, empty_share=0, seed=0)) == 4
+
+
+def test_each_question_is_scored_once_by_the_student_that_did_not_see_it(monkeypatch):
+    seen = []
+
+    def noting(student, questions, *rest):
+        seen.append({q.id for q in questions})
+        return warmup_examples(student, questions, *rest)
+
+    monkeypatch.setattr("lib.warmup.warmup_examples", noting)
+    fitted = cross_fitted(QUESTIONS, RATIONALES, SETTINGS, SLC, workers=1)
+    assert sorted(q.id for _, held_out in fitted for q in held_out) == sorted(q.id for q in QUESTIONS)
+    for (_, held_out), studied in zip(fitted, seen, strict=True):
+        assert studied == {q.id for q in QUESTIONS} - {q.id for q in held_out}
+    assert len({scorer.name for scorer, _ in fitted}) == 2
+
+
+def scores(workers: int) -> list:
+    targets = {r.id: r.teacher_label for r in RATIONALES}
+    fitted = cross_fitted(QUESTIONS, RATIONALES, SETTINGS, SLC, workers=workers)
+    return [
+        scorer.score(held_out, [r for r in RATIONALES if r.question_id in {q.id for q in held_out}], targets)
+        for scorer, held_out in fitted
+    ]
+
+
+def test_scores_are_the_same_again_bit_for_bit():
+    assert scores(1) == scores(1)
+
+
+@pytest.mark.slow
+def test_scores_do_not_depend_on_the_number_of_processes():
+    assert scores(1) == scores(2)
+
+
+def test_a_student_from_scratch_needs_warming_up():
+    with pytest.raises(UserError, match=r"slc\.warmup_steps is 0 and student\.source is scratch"):
+        cross_fitted(QUESTIONS, RATIONALES, SETTINGS, SLC.model_copy(update={"warmup_steps": 0}))
+
+
+def test_one_question_cannot_be_cut_in_two():
+    with pytest.raises(UserError, match="1 train questions; cross-fitting needs 2"):
+        cross_fitted(QUESTIONS[:1], RATIONALES[:2], SETTINGS, SLC)
