@@ -8,13 +8,16 @@ export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 READY := $(VENV)/ready
 
-.PHONY: help reproduce smoke test test-all lint profile pull clean
+.PHONY: help reproduce estimate smoke test test-all bench lint profile pull clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+: .*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 reproduce: $(READY)  ## run what is not up to date, from the questions to the report
 	@python -m lib.inputs && python -m dvc repro && python -m lib.report readme && echo "report: $(CURDIR)/reports/index.html"
+
+estimate: $(READY)  ## [P=name] what the teacher's answers will cost by params.yaml, or by a profile; nothing is sent
+	@python -m lib.estimate $(if $(P),"params/$(P).yaml")
 
 smoke: $(READY)  ## the whole pipeline on a small scale, in a copy under scratch/ that leaves your results alone
 	@bash .ci/smoke
@@ -24,6 +27,9 @@ test: $(READY)   ## all tests but the slow ones
 
 test-all: $(READY)  ## all tests
 	@python -m pytest
+
+bench: $(READY)  ## speed of the teacher's client and store against their bounds; on a quiet machine, some minutes
+	@python benchmarks/teacher.py --check
 
 lint: $(READY)   ## code style; notebooks without outputs; dvc.yaml against what the notebooks use
 	@python -m ruff check . && python -m ruff format --check . && python -m nbstripout --verify --keep-id notebooks/*.ipynb && python -m lib.stages

@@ -6,14 +6,20 @@ cfg.train                   # refused: dvc.yaml does not declare `train` for sta
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from lib import paths
+from lib.composition import layers, overlay, read_yaml
 from lib.errors import UserError
 
+TaskName = Literal[
+    "arithmetic", "coin_flip", "last_letter",
+    "svamp", "single_eq", "add_sub", "multi_arith", "gsm8k", "aqua",
+    "commonsense_qa", "strategy_qa", "anli_r1", "anli_r2", "anli_r3",
+    "date_understanding", "tracking_shuffled_objects",
+]  # fmt: skip
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -48,6 +54,7 @@ class Arithmetic(Section):
 
 
 class CoinFlip(Section):
+    source: Literal["generated", "published"]
     people: Annotated[int, Field(ge=1, le=8)]
     train: Count
     validation: Count
@@ -56,6 +63,7 @@ class CoinFlip(Section):
 
 
 class LastLetter(Section):
+    source: Literal["generated", "published"]
     words: Annotated[int, Field(ge=1, le=8)]
     train: Count
     validation: Count
@@ -63,17 +71,32 @@ class LastLetter(Section):
     seeds: Seeds
 
 
-class Svamp(Section):
-    path: Path | None
-    test_share: Annotated[float, Field(gt=0, lt=1)]
-    validation_share: Annotated[float, Field(gt=0, lt=1)]
-
-
 class Tasks(Section):
     arithmetic: Arithmetic
     coin_flip: CoinFlip
     last_letter: LastLetter
-    svamp: Svamp
+
+
+def _can_be_resampled(limit: int) -> int:
+    if limit < 2:
+        raise ValueError("at least 2: the bootstrap cannot resample 1 question")
+    return limit
+
+
+Resampled = Annotated[int, AfterValidator(_can_be_resampled)]
+
+
+class Limits(Section):
+    train: Count | None
+    validation: Resampled | None
+    test: Resampled | None
+
+
+class Data(Section):
+    raw: Path | None
+    revision: str | None
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    limits: Limits
 
 
 class SimulatedTeacher(Section):
@@ -90,10 +113,39 @@ class RecordedTeacher(Section):
     path: Path | None
 
 
+class OpenAITeacher(Section):
+    model: str | None
+    base_url: str | None
+    api: Literal["chat", "completions"]
+    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    parameters: dict[str, Any]
+    concurrency: Annotated[int, Field(ge=1, le=1000)]  # the client opens no more connections
+    requests_per_minute: Count | None
+    tokens_per_minute: Count | None
+    timeout: Annotated[float, Field(gt=0)]
+    attempts: Count
+    poll: Annotated[float, Field(gt=0)]
+
+
+class Price(Section):
+    """Money for a million tokens; `batch`: the share of it that the Batch API charges."""
+
+    prompt: Annotated[float, Field(ge=0)]
+    completion: Annotated[float, Field(ge=0)]
+    batch: Share = 1.0
+
+
 class TeacherSettings(Section):
-    kind: Literal["simulated", "recorded"]
+    kind: Literal["simulated", "recorded", "openai"]
+    mode: Literal["live", "batch"]
+    dry_run: bool
+    budget: Annotated[float, Field(ge=0)] | None
+    prices: dict[str, Price]
+    unusable_retries: Annotated[int, Field(ge=0)]
+    failed_calls: Literal["refuse", "accept"]
     simulated: SimulatedTeacher
     recorded: RecordedTeacher
+    openai: OpenAITeacher
 
 
 class Sampling(Section):
@@ -164,8 +216,9 @@ class Config(Section):
     """All of params.yaml."""
 
     profile: str
-    task: Literal["arithmetic", "coin_flip", "last_letter", "svamp"]
+    task: TaskName
     tasks: Tasks
+    data: Data
     teacher: TeacherSettings
     generate: Generate
     self_eval: SelfEval
@@ -194,11 +247,21 @@ class StageConfig:
 def load_config(params_file: Path | str = paths.PARAMS, stage: str | None = None) -> Config | StageConfig:
     """Read and check a params file; with `stage`, expose only what that stage declares in dvc.yaml.
 
-    Raises UserError naming file, key, the value given and what is allowed.
+    A profile with `extends` is laid over the profile that it extends (lib/composition.py), and each is checked, so
+    that an error names the file it is in. Raises UserError naming file, key, the value given and what is allowed.
     """
-    path = Path(params_file)
-    config = parse_config(_read_yaml(path), str(params_file))
+    config = checked(layers(Path(params_file), str(params_file)))
     return config if stage is None else StageConfig(config, stage, declared_params(stage))
+
+
+def checked(stack: list[tuple[Path, str, Any]]) -> Config:
+    """The settings that the layers of a params file give together (see `layers`), checked after each of them."""
+    (_, where, values), *differences = stack
+    config = parse_config(values, where)
+    for _, where, difference in differences:
+        overlay(values, difference, where)
+        config = parse_config(values, where)
+    return config
 
 
 def parse_config(values: Any, where: str) -> Config:
@@ -213,35 +276,10 @@ def parse_config(values: Any, where: str) -> Config:
 
 def declared_params(stage: str) -> list[str]:
     """The params.yaml sections that dvc.yaml declares for a stage."""
-    stages = _read_yaml(paths.ROOT / "dvc.yaml")["stages"]
+    stages = read_yaml(paths.ROOT / "dvc.yaml")["stages"]
     if stage not in stages:
         raise UserError(f"dvc.yaml: no stage {stage!r}; stages: {', '.join(stages)}")
     return [key for key in stages[stage].get("params", []) if isinstance(key, str)]
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), _EachKeyOnce)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as text: {error}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
-
-
-class _EachKeyOnce(yaml.SafeLoader):
-    """YAML as usual, but a key that stands twice in a mapping is an error: the last would silently win."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def _explain(where: str, error: dict) -> str:
@@ -256,7 +294,8 @@ def _explain(where: str, error: dict) -> str:
 
 def _siblings(loc: tuple) -> list[str]:
     """The keys allowed beside an unknown one."""
-    model = Config
+    model: Any = Config
     for part in loc[:-1]:
-        model = model.model_fields[part].annotation
+        # a mapping by names, such as the prices by model, has no fields: what its values are is its second argument
+        model = model.model_fields[part].annotation if hasattr(model, "model_fields") else get_args(model)[1]
     return list(model.model_fields)

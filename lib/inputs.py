@@ -4,9 +4,11 @@
 
 dvc.yaml cannot name these files, for they differ from machine to machine. It names the sections of inputs.lock:
 
-    teacher: none
-    tasks: sha256 6f1c…         # of the file that tasks.svamp.path names, where the task is svamp
+    data: sha256 6f1c…          # of what data.raw names, where the task is a published data set
     student: none
+    teacher: none
+
+A data set that is fetched from the hub stands there as "hub openai/gsm8k newest", or with its revision.
 """
 
 import hashlib
@@ -17,6 +19,8 @@ from lib import paths
 from lib.config import Config, load_config
 from lib.errors import UserError
 from lib.records import write_atomically
+from lib.tasks import published_source
+from lib.tasks.reading import hub_of
 
 LOCK = paths.ROOT / "inputs.lock"
 HEADER = "# Written by `make reproduce`: what is in the files outside the repository that params.yaml names.\n"
@@ -25,7 +29,9 @@ HEADER = "# Written by `make reproduce`: what is in the files outside the reposi
 def write_lock(config: Config) -> None:
     """Write inputs.lock. It is touched only when something changed. Raises UserError for a missing file."""
     named = inputs_of(config)
-    text = HEADER + "".join(f"{section}: {fingerprint(section, named[section])}\n" for section in sorted(named))
+    lines = {section: fingerprint(section, inputs) for section, inputs in named.items()}
+    lines["data"] = fetched(config) or lines["data"]
+    text = HEADER + "".join(f"{section}: {lines[section]}\n" for section in sorted(lines))
     if not LOCK.exists() or LOCK.read_text(encoding="utf-8") != text:
         write_atomically(LOCK, text)
 
@@ -33,14 +39,22 @@ def write_lock(config: Config) -> None:
 def inputs_of(config: Config) -> dict[str, list[Path]]:
     """The files and folders that each section of params.yaml makes the pipeline read."""
     recorded = config.teacher.kind == "recorded" and config.teacher.recorded.path
-    svamp = config.task == "svamp" and config.tasks.svamp.path
+    raw = published_source(config.task, config.tasks) and config.data.raw
     named = {config.student.source, config.student.tokenizer} - {"scratch", "words"}
     student = [Path(name) for name in sorted(named) if Path(name).is_dir()]  # else it is a name on the hub
     return {
+        "data": [Path(raw)] if raw else [],
         "student": student,
-        "tasks": [Path(svamp)] if svamp else [],
         "teacher": [Path(recorded)] if recorded else [],
     }
+
+
+def fetched(config: Config) -> str | None:
+    """Which data set, in which revision, comes from the hub; None if none does. UserError if it cannot."""
+    data_set = published_source(config.task, config.tasks)
+    if data_set is None or config.data.raw is not None:
+        return None
+    return f"hub {hub_of(data_set).id} {config.data.revision or 'newest'}"
 
 
 def fingerprint(section: str, inputs: list[Path]) -> str:

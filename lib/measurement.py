@@ -64,22 +64,22 @@ def summary(predictions: Sequence[dict]) -> dict:
     """Shares over the test questions: accuracy and, for an arm that explains, how its rationales fare.
 
     wrong_step   of all rationales: the verifier refutes a step; None where the task has no verifier
-    uncheckable  of all rationales: nothing in it could be checked
+    uncheckable  of all rationales: nothing in it could be checked; None where the task has no verifier
     unparsed     of all rationales: it arrives at no answer
     """
     result = {"n": len(predictions), "accuracy": _share(p["correct"] for p in predictions)}
     explained = [p for p in predictions if "rationale" in p]
     if explained:
         result["unparsed"] = _share(p["rationale_label"] is None for p in explained)
-        result["uncheckable"] = _share(not p["checked_steps"] for p in explained)
         checked = all(p["wrong_steps"] is not None for p in explained)
+        result["uncheckable"] = _share(not p["checked_steps"] for p in explained) if checked else None
         result["wrong_step"] = _share(bool(p["wrong_steps"]) for p in explained) if checked else None
         result["rationale_accuracy"] = _share(p["rationale_correct"] for p in explained)
     return result
 
 
 def _checked(task: Task, question: Question, text: str) -> dict:
-    answer = task.extract(text)
+    answer = task.extract(text, question.choices)
     check = task.check(question, text) if task.check else None
     return {
         "rationale": text,

@@ -36,13 +36,18 @@ class Row(BaseModel):
 
 
 class Question(Row):
-    """A question `q` with its human label."""
+    """A question `q` with its human label.
+
+    text      what teacher and student read; a multiple-choice question ends in its lettered choices
+    choices   the texts of its choices, in the order of their letters; empty for an open question
+    """
 
     question_id: str
     task: str
     split: Split
     text: str
     gold_label: str | None
+    choices: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

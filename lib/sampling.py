@@ -2,15 +2,17 @@
 
 questions × N samples -> requests -> store or teacher -> responses -> Rationale and Failure rows
 
+Zero-shot (no exemplars) a rationale takes two calls: the second asks for the answer that the first one arrived at.
 sampled = sample_rationales(questions, task, teacher, store, cfg.generate)
 sampled.rows[0].text        # "Tom has 12 pens. ... The answer is (12 + 7)."
 sampled.usage.calls         # 10600
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from lib.asking import Ask, Progress, Usage, answers, distinct_asks, together, usage_of
 from lib.config import Generate, Sampling, SelfEval
 from lib.errors import UserError
 from lib.progress import progress as show_progress
@@ -18,42 +20,10 @@ from lib.records import SPLITS, Evaluation, Failure, Question, Rationale, Row, S
 from lib.tasks import Task
 from lib.teacher import Request, Response, Teacher, prompts
 from lib.teacher.store import Store, request_key
-from lib.teacher.tokens import prompt_tokens
+from lib.text import tidy
 
-Progress = Callable[[Iterable, int, str], Iterator]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One request about one item: a question (for a rationale) or a rationale (for an evaluation)."""
-
-    item: Question | Rationale
-    request: Request
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What the answers cost. Two identical requests are one call.
-
-    calls        distinct requests; `sent` of them now, `replayed` from the store
-    by_split     split -> (calls, prompt tokens, completion tokens)
-    """
-
-    calls: int
-    sent: int
-    replayed: int
-    prompt_tokens: int
-    completion_tokens: int
-    by_split: dict[str, tuple[int, int, int]]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What asking will cost: prompt tokens are counted in white-space pieces, completion tokens at their limit."""
-
-    calls: int
-    prompt_tokens: int
-    completion_tokens_at_most: int
+# Tokens of the second zero-shot call's answer: a label and a few words around it.
+ANSWER_TOKENS = 32
 
 
 @dataclass(frozen=True)
@@ -88,12 +58,13 @@ class Coverage:
 
 def rationale_asks(questions: Sequence[Question], task: Task, settings: Generate) -> list[Ask]:
     """N sampled rationales for a training question, one greedy one for a validation or test question."""
-    prompts.refuse_seen(task.name, prompts.COT, (question.text for question in questions))
+    if settings.exemplars:
+        prompts.refuse_seen(task.prompts, prompts.COT, (question.text for question in questions))
     return [
         Ask(question, request)
         for question in questions
         for request in _requests(
-            prompts.cot_messages(task.name, question.text, settings.exemplars),
+            prompts.cot_messages(task.prompts, question.text, settings.exemplars),
             question.split,
             settings.rationales,
             settings,
@@ -107,13 +78,13 @@ def evaluation_asks(
     """M sampled evaluations of a training rationale, one greedy one of any other; none at all for M = 0."""
     if settings.evaluations == 0:
         return []
-    prompts.refuse_seen(task.name, prompts.SELF_EVAL, (question.text for question in questions))
+    prompts.refuse_seen(task.prompts, prompts.SELF_EVAL, (question.text for question in questions))
     text = {question.id: question.text for question in questions}
     return [
         Ask(rationale, request)
         for rationale in rationales
         for request in _requests(
-            prompts.self_eval_messages(task.name, text[rationale.question_id], rationale.text, settings.exemplars),
+            prompts.self_eval_messages(task.prompts, text[rationale.question_id], rationale.text, settings.exemplars),
             rationale.split,
             settings.evaluations,
             settings,
@@ -121,20 +92,19 @@ def evaluation_asks(
     ]
 
 
+def refuse_unknown(task: Task, teacher: Teacher) -> None:
+    """UserError where the teacher cannot know what this task asks."""
+    if teacher.tasks is not None and task.name not in teacher.tasks:
+        raise UserError(
+            f"task: {task.name}: the simulated teacher answers only {', '.join(teacher.tasks)}; set teacher.kind to "
+            "openai or recorded"
+        )
+
+
 def _requests(messages, split: Split, samples: int, settings: Sampling) -> list[Request]:
     if split != "train":
         return [Request(messages, 0.0, settings.max_tokens, 0)]
     return [Request(messages, settings.temperature, settings.max_tokens, sample) for sample in range(samples)]
-
-
-def estimate(asks: Sequence[Ask], teacher: Teacher, store: Store | None = None) -> Estimate:
-    """Cost before anything is sent; with a store, of what it does not hold."""
-    requests = [ask.request for _, ask in _missing(_distinct(asks, teacher), store)]
-    return Estimate(
-        calls=len(requests),
-        prompt_tokens=sum(prompt_tokens(request.messages) for request in requests),
-        completion_tokens_at_most=sum(request.max_tokens for request in requests),
-    )
 
 
 # -- asking --------------------------------------------------------------------------------------
@@ -150,10 +120,15 @@ def sample_rationales(
 ) -> Sampled:
     """A Rationale row for every usable answer, compared to the gold label and its steps verified; else a Failure.
 
-    Raises UserError where not one answer is usable.
+    Raises UserError where not one answer is usable, for a dry run and where the teacher stops (budget, wrong key, ...).
     """
+    refuse_unknown(task, teacher)
     asks = rationale_asks(questions, task, settings)
-    responses, usage = _answers(asks, teacher, store, "rationales", progress)
+    zero_shot = not settings.exemplars
+    spent = _spent_on_answers(asks, task, teacher, store) if zero_shot else 0.0
+    responses, usage = answers(asks, teacher, store, "rationales", progress, spent)
+    if zero_shot:
+        responses, usage = _with_answers(asks, responses, usage, task, teacher, store, progress)
     sampled = _sampled([_rationale(ask, response, task) for ask, response in zip(asks, responses)], usage)
     if not sampled.rows:
         reasons = "; ".join(f"{reason} ({count})" for reason, count in sampled.reasons.items()) or "nothing was asked"
@@ -172,47 +147,58 @@ def sample_evaluations(
 ) -> Sampled:
     """An Evaluation row for every answer with a verdict and a critique; else a Failure."""
     asks = evaluation_asks(questions, rationales, task, settings)
-    responses, usage = _answers(asks, teacher, store, "evaluations", progress)
+    responses, usage = answers(asks, teacher, store, "evaluations", progress)
     return _sampled([_evaluation(ask, response) for ask, response in zip(asks, responses)], usage)
 
 
-def _answers(
-    asks: Sequence[Ask], teacher: Teacher, store: Store, label: str, progress: Progress
+def _with_answers(
+    asks: Sequence[Ask], responses: list[Response], usage: Usage, task: Task, teacher: Teacher, store: Store, progress
 ) -> tuple[list[Response], Usage]:
-    """Each ask's response, in order. A failure from an earlier run is asked again, once."""
-    distinct = _distinct(asks, teacher)
-    missing = _missing(distinct, store)
-    for key, ask in progress(missing, len(missing), label):
-        store.put(key, teacher.complete(ask.request))
-    keys = [request_key(teacher.identity, ask.request) for ask in asks]
-    return [store.get(key) for key in keys], _usage(distinct, store, len(missing))
+    """Zero-shot responses with the answers that a second call extracts from them."""
+    second = _second(asks, responses, task)
+    found, more = answers(list(second.values()), teacher, store, "answers", progress, usage.money or 0.0)
+    closed = list(responses)
+    trigger = prompts.load_zero_shot(task.prompts).answer
+    for i, answer in zip(second, found):
+        closed[i] = _closed(responses[i], answer, trigger)
+    return closed, together(usage, more)
 
 
-def _distinct(asks: Sequence[Ask], teacher: Teacher) -> dict[str, Ask]:
-    """Key -> the first ask with it."""
-    distinct: dict[str, Ask] = {}
-    for ask in asks:
-        distinct.setdefault(request_key(teacher.identity, ask.request), ask)
-    return distinct
+def _spent_on_answers(asks: Sequence[Ask], task: Task, teacher: Teacher, store: Store) -> float:
+    """What the second calls of earlier runs have cost: the budget is for both calls."""
+    stored = [store.get(request_key(teacher.identity, ask.request)) for ask in asks]
+    second = distinct_asks(list(_second(asks, stored, task).values()), teacher)
+    return usage_of(second, store, teacher, 0).money or 0.0
 
 
-def _missing(distinct: dict[str, Ask], store: Store | None) -> list[tuple[str, Ask]]:
-    """What has to be sent: what the store lacks or holds as a failure."""
-    if store is None:
-        return list(distinct.items())
-    stored = ((key, ask, store.get(key)) for key, ask in distinct.items())
-    return [(key, ask) for key, ask, response in stored if response is None or response.failure]
+def _second(asks: Sequence[Ask], responses: Sequence[Response | None], task: Task) -> dict[int, Ask]:
+    """Place of a usable first answer -> the second call about it."""
+    pairs = enumerate(zip(asks, responses))
+    return {i: answer_ask(ask, response, task) for i, (ask, response) in pairs if response and not response.failure}
 
 
-def _usage(distinct: dict[str, Ask], store: Store, sent: int) -> Usage:
-    spent = [(ask.item.split, store.get(key)) for key, ask in distinct.items()]
-    by_split = {
-        split: (len(own), sum(r.prompt_tokens for r in own), sum(r.completion_tokens for r in own))
-        for split in SPLITS
-        for own in [[response for s, response in spent if s == split]]
-    }
-    _, prompt, completion = map(sum, zip(*by_split.values()))
-    return Usage(len(distinct), sent, len(distinct) - sent, prompt, completion, by_split)
+def answer_ask(ask: Ask, response: Response, task: Task) -> Ask:
+    """The second zero-shot call, greedy: which answer does this reasoning arrive at?"""
+    messages = prompts.answer_messages(task.prompts, ask.request.messages, tidy(response.text))
+    return Ask(ask.item, Request(messages, 0.0, ANSWER_TOKENS, 0))
+
+
+def _closed(reasoning: Response, answer: Response, trigger: str) -> Response:
+    """The reasoning with the answer as its last sentence; a failed second call fails the whole."""
+    said = _without_trigger(answer.text, trigger)
+    # Cut off after the answer is no harm: base models go on and on.
+    if answer.failure and not (answer.finish_reason == "length" and said):
+        return replace(reasoning, finish_reason=answer.finish_reason if answer.finish_reason != "stop" else "no answer")
+    return replace(reasoning, text=f"{tidy(reasoning.text)}\nThe answer is {said}")
+
+
+def _without_trigger(answer: str, trigger: str) -> str:
+    """The answer alone: many a teacher first repeats what it was asked with, or "The answer is"."""
+    said = " ".join(answer.replace("**", "").split())
+    for begun in (trigger, "The answer is"):
+        if said.lower().startswith(begun.lower()):
+            said = said[len(begun) :].lstrip(" :")
+    return said
 
 
 # -- from responses to rows ----------------------------------------------------------------------
@@ -228,7 +214,7 @@ def _rationale(ask: Ask, response: Response, task: Task) -> Rationale | Failure:
     question, sample = ask.item, ask.request.sample
     if response.failure:
         return _failure(ask, response, response.failure)
-    answer = task.extract(response.text)
+    answer = task.extract(response.text, question.choices)
     if answer.label is None:
         return _failure(ask, response, answer.how)
     gold = question.gold_label

@@ -20,7 +20,7 @@ from lib import paths
 ROOT = paths.ROOT
 RUNNER = "lib/notebook.py"
 # Sections of params.yaml that may name files outside the repository; lib/inputs.py says what is in them.
-WITH_INPUTS = ("student", "tasks", "teacher")
+WITH_INPUTS = ("data", "student", "teacher")
 CODE = ("lib/", "notebooks/")
 
 

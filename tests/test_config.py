@@ -1,16 +1,21 @@
 """Settings: what params.yaml may say, and one-line errors that name the key and what is allowed."""
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from lib import paths
-from lib.config import declared_params, load_config, parse_config
+from lib.arms import make_arms, with_labels
+from lib.config import TaskName, declared_params, load_config, parse_config
 from lib.errors import UserError
+from lib.selection import STRATEGIES
+from lib.tasks import TASKS
 
-PROFILES = [paths.PARAMS, *sorted((paths.ROOT / "params").glob("*.yaml"))]
+PROFILES = sorted((paths.ROOT / "params").glob("*.yaml"))
 
 
 def params() -> dict:
@@ -35,9 +40,26 @@ def refused(values) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.name)
-def test_every_profile_is_valid(path):
-    assert load_config(path).profile
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_every_profile_is_valid_and_its_name_is_its_file(path):
+    config = load_config(path)
+    assert config.profile == path.stem
+    assert set(config.slc.strategies) <= set(STRATEGIES)
+    assert config.train.headline in config.train.arms
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_every_profile_has_arms_that_its_teacher_can_feed(path):
+    config = load_config(path)
+    arms = with_labels(make_arms(config.train.arms, config.train), config.train.labels)
+    fed = [a for a in arms.values() if config.train.unfed == "refuse"]
+    assert all(a.recipe.rationales <= config.generate.rationales for a in fed)
+    assert all(a.recipe.evaluations <= config.self_eval.evaluations for a in fed)
+    assert all(a.recipe.steps > 0 for a in arms.values())
+
+
+def test_params_yaml_is_the_default_profile_to_the_byte():
+    assert paths.PARAMS.read_bytes() == (paths.ROOT / "params" / "default.yaml").read_bytes()
 
 
 def test_settings_cannot_be_changed():
@@ -48,11 +70,12 @@ def test_settings_cannot_be_changed():
 @pytest.mark.parametrize(
     ("key", "allowed"),
     [
-        ("colour", "profile, task, tasks, teacher"),
+        ("colour", "profile, task, tasks, data, teacher"),
         ("generate.rationals", "exemplars, temperature, max_tokens, rationales"),
         ("tasks.arithmetic.seeds.tests", "train, validation, test"),
         ("teacher.simulated.flaws", "seed, styles, flaw_rate"),
         ("train.lamda", "labels, seeds, lam, reduction"),
+        ("teacher.prices.gpt-4o-mini.prmpt", "prompt, completion, batch"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_allowed_ones(key, allowed):
@@ -64,8 +87,9 @@ def test_an_unknown_key_is_refused_with_the_allowed_ones(key, allowed):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("task", "chess", "'arithmetic', 'coin_flip', 'last_letter' or 'svamp' (given 'chess')"),
-        ("teacher.kind", "oracle", "'simulated' or 'recorded' (given 'oracle')"),
+        ("task", "chess", "'arithmetic', 'coin_flip', 'last_letter', 'svamp', "),
+        ("teacher.kind", "oracle", "'simulated', 'recorded' or 'openai' (given 'oracle')"),
+        ("teacher.openai.key_variable", "sk-123", "(given 'sk-123')"),
         ("train.reduction", "sum", "'examples' or 'tokens' (given 'sum')"),
         ("train.labels", ["silver"], "'teacher' or 'gold' (given 'silver')"),
         ("train.unfed", "ignore", "'refuse' or 'skip' (given 'ignore')"),
@@ -78,7 +102,11 @@ def test_an_unknown_key_is_refused_with_the_allowed_ones(key, allowed):
         ("train.learning_rate", 0, "greater than 0 (given 0)"),
         ("teacher.simulated.flaw_rate", 1.1, "less than or equal to 1 (given 1.1)"),
         ("tasks.arithmetic.operations", 3, "1 or 2 (given 3)"),
-        ("tasks.svamp.test_share", 1, "less than 1 (given 1)"),
+        ("data.validation_share", 1, "less than 1 (given 1)"),
+        ("data.limits.train", 0, "greater than or equal to 1 (given 0)"),
+        ("data.limits.validation", 1, "at least 2: the bootstrap cannot resample 1 question (given 1)"),
+        ("data.limits.test", 1, "at least 2: the bootstrap cannot resample 1 question (given 1)"),
+        ("data.limits.test", "all", "valid integer"),
         ("generate", None, "(given None)"),
         ("train.seeds", [], "at least 1 item"),
         ("train.seeds", [0, 0], "nothing may stand twice (given [0, 0])"),
@@ -89,6 +117,15 @@ def test_a_wrong_value_is_refused_with_what_is_allowed(key, value, said):
     message = refused(changed(key, value))
     assert message.startswith(f"params.yaml: {key}")
     assert said in message
+
+
+def test_the_smallest_limits_are_allowed():
+    smallest = {"train": 1, "validation": 2, "test": 2}
+    assert parse_config(changed("data.limits", smallest), "params.yaml").data.limits.model_dump() == smallest
+
+
+def test_the_tasks_that_may_be_named_are_those_there_are():
+    assert sorted(get_args(TaskName)) == sorted(TASKS)
 
 
 def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
@@ -137,7 +174,7 @@ def test_broken_yaml_is_named_by_line(tmp_path):
 
 
 def test_a_path_may_be_given_for_what_users_bring():
-    assert parse_config(changed("tasks.svamp.path", "SVAMP.json"), "here").tasks.svamp.path == Path("SVAMP.json")
+    assert parse_config(changed("data.raw", "SVAMP.json"), "here").data.raw == Path("SVAMP.json")
 
 
 def test_a_stage_sees_the_sections_it_declares_and_no_other():
@@ -154,3 +191,145 @@ def test_a_stage_sees_the_sections_it_declares_and_no_other():
 def test_an_unknown_stage_is_refused_with_those_there_are():
     with pytest.raises(UserError, match=r"no stage 'distil'; stages: .*generate.*train"):
         load_config(stage="distil")
+
+
+# -- the papers' profiles ------------------------------------------------------------------------
+
+MINDS_MIRROR = ("gpt-3.5-turbo", 5, 0.7, 5, "google/t5-v1_1-base", 3, 5e-5, 64)
+PECOTD = ("meta-llama/Llama-2-7b-hf", 8, 0.9, 0, "google-t5/t5-large", 3, 6e-5, 32)
+MORSD = ("gpt-3.5-turbo", 10, 0.7, 5, "google/flan-t5-base", 3, 5e-5, 64)
+# profile: task and steps, then teacher, N, T, exemplars, student, seeds, learning rate, batch
+PAPERS = {
+    "paper-minds-mirror": ("svamp", 10000, *MINDS_MIRROR),
+    "paper-minds-mirror-svamp": ("svamp", 300 * 720 // 64, *MINDS_MIRROR),
+    "paper-minds-mirror-cqa": ("commonsense_qa", 10000, *MINDS_MIRROR),
+    "paper-minds-mirror-anli": ("anli_r1", 10000, *MINDS_MIRROR),
+    "paper-pecotd": ("svamp", 1000, *PECOTD),
+    "paper-pecotd-single-eq": ("single_eq", 1000, *PECOTD),
+    "paper-pecotd-add-sub": ("add_sub", 1000, *PECOTD),
+    "paper-pecotd-multi-arith": ("multi_arith", 1000, *PECOTD),
+    "paper-pecotd-gsm8k": ("gsm8k", 4200, *PECOTD),
+    "paper-pecotd-svamp": ("svamp", 1000, *PECOTD),
+    "paper-pecotd-date-understanding": ("date_understanding", 1000, *PECOTD),
+    "paper-pecotd-last-letter": ("last_letter", 1000, *PECOTD),
+    "paper-pecotd-coin-flip": ("coin_flip", 1000, *PECOTD),
+    "paper-pecotd-commonsense-qa": ("commonsense_qa", 5480, *PECOTD),
+    "paper-pecotd-strategy-qa": ("strategy_qa", 1000, *PECOTD),
+    "paper-morsd": ("svamp", 1000, *MORSD),
+    "paper-morsd-gsm8k": ("gsm8k", 6300, *MORSD),
+    "paper-morsd-svamp": ("svamp", 1000, *MORSD),
+    "paper-morsd-multi-arith": ("multi_arith", 1000, *MORSD),
+    "paper-morsd-commonsense-qa": ("commonsense_qa", 8200, *MORSD),
+    "paper-morsd-strategy-qa": ("strategy_qa", 1350, *MORSD),
+    "paper-morsd-date-understanding": ("date_understanding", 1000, *MORSD),
+    "paper-morsd-coin-flip": ("coin_flip", 1000, *MORSD),
+}
+
+
+def paper(name: str):
+    return load_config(paths.ROOT / "params" / f"{name}.yaml")
+
+
+def arms_of(config) -> dict:
+    return {name: arm.recipe for name, arm in make_arms(config.train.arms, config.train).items()}
+
+
+def test_every_profile_of_a_paper_is_in_the_table():
+    assert {path.stem for path in PROFILES if path.stem.startswith("paper-")} == set(PAPERS)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_the_papers_numbers(name):
+    c = paper(name)
+    assert PAPERS[name] == (
+        c.task,
+        c.train.steps,
+        c.teacher.openai.model,
+        c.generate.rationales,
+        c.generate.temperature,
+        c.generate.exemplars,
+        c.student.source,
+        len(c.train.seeds),
+        c.train.learning_rate,
+        c.train.batch,
+    )
+    assert (c.teacher.kind, c.student.tokenizer, c.train.optimizer) == ("openai", c.student.source, "adamw")
+    assert c.teacher.openai.model in c.teacher.prices
+    assert c.slc.warmup_steps == 0, "a pretrained student scores as it is"
+    assert (c.tasks.coin_flip.source, c.tasks.last_letter.source) == (
+        "published" if c.task == "coin_flip" else "generated",
+        "published" if c.task == "last_letter" else "generated",
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in PAPERS if name.startswith("paper-minds-mirror")])
+def test_minds_mirror_has_its_table_and_our_controls(name):
+    c = paper(name)
+    arms = arms_of(c)
+    assert (c.self_eval.evaluations, c.self_eval.exemplars, c.train.lam) == (5, 5, 0.5)
+    assert (c.student.max_source_tokens, c.student.max_target_tokens) == (1024, 256)
+    assert c.train.labels == ["teacher", "gold"]
+    assert not arms["standard"].explain
+    table = {n: (arms[n].rationales, arms[n].evaluations) for n in ("1 CoT", "1 CoT w/ SE", "5 CoTs", "5 CoTs w/ SE")}
+    assert list(table.values()) == [(1, 0), (1, 5), (5, 0), (5, 5)]
+    assert {a.steps_of for a in arms.values()} > {"5 CoTs w/ SE"}
+    assert {a.tokens_of for a in arms.values()} > {"5 CoTs", "5 CoTs w/ SE"}
+    assert (arms["5 labels"].rationales, arms["5 labels"].explain, arms["majority label"].labels) == (
+        5,
+        False,
+        "majority",
+    )
+
+
+def test_epochs_of_minds_mirror_on_svamp_as_steps():
+    arms = arms_of(paper("paper-minds-mirror-svamp"))
+    per_epoch = 720 / 64
+    assert arms["standard"].steps == arms["1 CoT"].steps == 300 * per_epoch
+    assert arms["5 CoTs"].steps == 60 * 5 * per_epoch
+    assert arms["1 CoT w/ SE"].self_eval_steps == round(150 * 5 * per_epoch + 1e-9)
+    assert arms["1 CoT w/ SE"].steps == 300 * per_epoch
+    assert arms["5 CoTs w/ SE"].self_eval_steps == round(50 * 25 * per_epoch + 1e-9)
+    assert arms["5 CoTs w/ SE"].steps == 80 * 5 * per_epoch
+
+
+@pytest.mark.parametrize("name", [name for name in PAPERS if name.startswith("paper-pecotd")])
+def test_pecotd_asks_a_base_model_and_compares_levels_of_slc(name):
+    c = paper(name)
+    openai = c.teacher.openai
+    assert (openai.api, openai.base_url) == ("completions", "http://localhost:8000/v1")
+    assert (c.teacher.prices[openai.model].prompt, c.teacher.prices[openai.model].completion) == (0, 0)
+    assert (c.slc.strategies, c.slc.keep) == (["random", "slc_high", "slc_low"], 1)
+    selects = [a.select for a in arms_of(c).values() if a.explain and a.rationales == 1]
+    assert selects == ["random", "slc_high", "slc_low"]
+
+
+@pytest.mark.parametrize("name", [name for name in PAPERS if name.startswith("paper-morsd")])
+def test_morsd_selects_six(name):
+    c = paper(name)
+    assert (c.slc.keep, c.slc.rd_target, c.train.labels) == (6, "gold", ["gold"])
+    selects = {a.select for a in arms_of(c).values() if a.explain and a.rationales == 6}
+    assert selects == {"morsd", "rd_low", "rd_high", "random"}
+
+
+# -- docs/teachers.md ----------------------------------------------------------------------------
+
+TEACHERS = (paths.ROOT / "docs" / "teachers.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"(?ms)^## ([^\n]+)\n(.*?)(?=^## |\Z)", TEACHERS))
+SERVICES = ("OpenAI", "vLLM", "Ollama", "llama.cpp", "transformers serve")
+
+
+def test_each_service_has_one_block_of_settings():
+    blocks = {name: text.count("```yaml") for name, text in SECTIONS.items()}
+    assert blocks == {"Before, during, after": 0, **dict.fromkeys(SERVICES, 1)}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_block_of_a_service_is_valid_over_the_default(service, tmp_path):
+    block = re.search(r"```yaml\n(.*?)```", SECTIONS[service], re.DOTALL).group(1)
+    path = tmp_path / "block.yaml"
+    path.write_text(f"extends: default\nprofile: block\n{block}", encoding="utf-8")
+    teacher = load_config(path).teacher
+    assert teacher.kind == "openai"
+    assert teacher.openai.model in yaml.safe_load(block)["teacher"]["prices"]
+    assert (teacher.openai.base_url is None) == (service == "OpenAI")
+    assert teacher.openai.base_url is None or teacher.openai.base_url.endswith("/v1")

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.equations import LONGEST, canonical, equal_equations, equation_value, is_number, plain_signs
+from lib.equations import (
+    LONGEST,
+    canonical,
+    equal_equations,
+    equal_numbers,
+    equation_value,
+    is_number,
+    number_text,
+    number_value,
+    plain_signs,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +79,34 @@ def test_numbers_can_be_given_another_meaning():
         ("((8 action figures + 10 cabinets) * 4 shelves)", "((8 + 10) * 4)"),
         ("**42**", "42"),
         ("42 apples", "42"),
+        ("18cm", "18"),
+        ("18kg", "18"),
+        ("18miles", "18"),
+        ("18 km/h", "18"),
+        ("18 m/s", "18"),
+        ("18 dollars/hour", "18"),
+        ("$5/hour", "5"),
+        ("18 km/h * 2 h", "18 * 2"),
+        ("18 (eighteen)", "18"),
+        ("42 apples (forty-two)", "42"),
+        ("18 (apples)", "18"),
+        ("18 (eight)", None),
+        ("18 (in thousands)", None),
+        ("18 (x)", None),
+        ("12 dozen", None),
+        ("2/3 dozen", None),
+        ("3 score", None),
+        ("2 hundred", None),
+        ("5 and a half", None),
+        ("2 over three", None),
+        ("18 or more", None),
+        ("5 squared", None),
+        ("2 x", None),
+        ("2xy", None),
+        ("5/x", None),
+        ("2sqrt", None),
+        ("12th", None),
+        ("20 20", None),
         ("2x", None),
         ("7x = 14", None),
         ("some - 4", None),
@@ -87,6 +125,60 @@ def test_thousands_are_joined_but_lists_are_not():
 def test_numbers_are_told_from_operations():
     assert is_number("-2.5")
     assert not is_number("2 - 5")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(84 / 2)", "42"),
+        ("1 / 2", "0.5"),
+        ("2 / 6", "1/3"),
+        ("1 - 3 / 2", "-0.5"),
+        ("18.00", "18"),
+        ("1 / 400", "0.0025"),
+        ("0", "0"),
+        ("x", None),
+        ("1 / 0", None),
+        ("9" * LONGEST, "9" * LONGEST),
+        (f"1/{'7' * 97} + 1/{'3' * 96}1", None),  # a denominator of 194 digits, a numerator of 97
+    ],
+)
+def test_the_value_of_an_equation_is_written_as_one_number(text, expected):
+    assert number_text(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$1,357.50", Fraction(2715, 2)),
+        ("42 apples", 42),
+        ("1.5 million dollars", 1_500_000),
+        ("2 hundred", 200),
+        ("a million", None),
+        ("3 million and 2", None),
+        ("2 million and a half", None),
+        ("3 hundred thousand", None),
+        ("12:30", None),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text, value):
+    assert number_value(text) == value
+
+
+def test_numbers_are_equal_by_value_and_by_text_where_there_is_none():
+    assert equal_numbers("1,000", "1000.0")
+    assert equal_numbers("1/2", "0.5")
+    assert equal_numbers("( 84.0 / 2.0 )", "42")
+    assert not equal_numbers("1/3", "0.3333333333")
+    assert equal_numbers(" many", "many ")
+    assert not equal_numbers("many", "1")
+
+
+@given(st.fractions(max_denominator=10**6))
+def test_number_text_keeps_the_value_and_is_a_fixed_point(value):
+    text = number_text(f"({value.numerator}) / {value.denominator}")
+    assert number_value(text) == value
+    assert number_text(text) == text
 
 
 _leaf = st.one_of(st.integers(0, 999).map(str), st.decimals(0, 99, places=2).map(str))

@@ -11,7 +11,7 @@ from lib import inputs, paths
 from lib.config import parse_config
 from lib.errors import UserError
 
-NOTHING = "student: none\ntasks: none\nteacher: none\n"
+NOTHING = "data: none\nstudent: none\nteacher: none\n"
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +27,11 @@ def questions(tmp_path):
     return path
 
 
-def config(task="arithmetic", svamp=None, kind="simulated", recorded=None, tokenizer="words", source="scratch"):
-    values = yaml.safe_load((paths.ROOT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
-    values["task"], values["tasks"]["svamp"]["path"] = task, svamp and str(svamp)
+def config(task="arithmetic", raw=None, kind="simulated", recorded=None, tokenizer="words", source="scratch", **more):
+    values = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    values["task"], values["data"]["raw"] = task, raw and str(raw)
+    values["data"]["revision"] = more.get("revision")
+    values["tasks"]["coin_flip"]["source"] = more.get("coins", "generated")
     values["teacher"]["kind"], values["teacher"]["recorded"]["path"] = kind, recorded and str(recorded)
     values["student"] |= {"tokenizer": str(tokenizer), "source": str(source)}
     return parse_config(values, "params.yaml")
@@ -47,12 +49,12 @@ def test_without_files_each_section_says_none(lock):
 def test_file_is_known_by_its_content(lock, questions):
     inputs.write_lock(config("svamp", questions))
     first = sections(lock)
-    assert first["tasks"].startswith("sha256 ") and len(first["tasks"]) == len("sha256 ") + 64
+    assert first["data"].startswith("sha256 ") and len(first["data"]) == len("sha256 ") + 64
     assert (first["teacher"], first["student"]) == ("none", "none")
 
     questions.write_text("[2]", encoding="utf-8")
     inputs.write_lock(config("svamp", questions))
-    assert sections(lock)["tasks"] != first["tasks"]
+    assert sections(lock)["data"] != first["data"]
 
 
 def test_lock_is_untouched_while_nothing_changes(lock, questions):
@@ -72,7 +74,7 @@ def test_file_may_lie_elsewhere(lock, questions, tmp_path):
 
 
 def test_file_that_is_not_used_does_not_count(lock, questions):
-    inputs.write_lock(config("arithmetic", svamp=questions, kind="simulated", recorded=questions))
+    inputs.write_lock(config("arithmetic", raw=questions, kind="simulated", recorded=questions))
     assert lock.read_text(encoding="utf-8").endswith(NOTHING)
 
 
@@ -93,26 +95,53 @@ def test_name_on_the_hub_is_no_file(lock):
 
 
 @pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"task": "gsm8k"}, "hub openai/gsm8k newest"),
+        ({"task": "gsm8k", "revision": "abc123"}, "hub openai/gsm8k abc123"),
+        ({"task": "coin_flip", "coins": "published"}, "hub skrishna/coin_flip newest"),
+        ({"task": "coin_flip", "revision": "abc123"}, "none"),
+    ],
+)
+def test_data_set_on_the_hub_is_known_by_its_revision(lock, settings, line):
+    inputs.write_lock(config(**settings))
+    assert sections(lock)["data"] == line
+
+
+def test_published_coin_flips_are_read_from_their_file(lock, questions):
+    inputs.write_lock(config("coin_flip", questions, coins="published"))
+    first = sections(lock)["data"]
+    inputs.write_lock(config("coin_flip", questions))
+    assert first.startswith("sha256 ") and sections(lock)["data"] == "none"
+
+
+def test_data_set_that_is_not_on_the_hub_must_be_given(lock):
+    with pytest.raises(UserError, match=r"data\.raw: not set, and no whole copy of AddSub on the hub is known"):
+        inputs.write_lock(config("add_sub"))
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize(
     ("section", "settings"),
     [
-        ("tasks", {"task": "svamp", "svamp": "/no/questions"}),
+        ("data", {"task": "svamp", "raw": "/no/questions"}),
         ("teacher", {"kind": "recorded", "recorded": "/no/teacher"}),
     ],
 )
 def test_missing_file_is_named(lock, section, settings):
     with pytest.raises(UserError) as error:
         inputs.write_lock(config(**settings))
-    assert str(error.value) == f"params.yaml: {section}: no such file: {settings.get('svamp') or settings['recorded']}"
+    assert str(error.value) == f"params.yaml: {section}: no such file: {settings.get('raw') or settings['recorded']}"
     assert not lock.exists()
 
 
 def test_missing_file_is_one_line_on_the_command_line(tmp_path):
     shutil.copytree(paths.ROOT / "lib", tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
-    text = (paths.ROOT / "params" / "smoke.yaml").read_text(encoding="utf-8")
-    text = text.replace("task: arithmetic", "task: svamp").replace("path: null", "path: gone.json")
+    text = paths.PARAMS.read_text(encoding="utf-8")
+    text = text.replace("task: arithmetic", "task: svamp").replace("raw: null", "raw: gone.json")
     (tmp_path / "params.yaml").write_text(text)
     result = subprocess.run(
         [sys.executable, "-m", "lib.inputs"], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 1 and result.stdout == ""
-    assert result.stderr == "error: params.yaml: tasks: no such file: gone.json\n"
+    assert result.stderr == "error: params.yaml: data: no such file: gone.json\n"

@@ -131,7 +131,7 @@ def test_the_summary_by_hand():
 def test_where_no_step_can_be_checked_no_share_of_flaws_is_given():
     unchecked = {**explained(True, "1", [], 0), "wrong_steps": None}
     assert summary([unchecked])["wrong_step"] is None
-    assert summary([unchecked])["uncheckable"] == 1.0
+    assert summary([unchecked])["uncheckable"] is None
 
 
 def test_labels_alone_have_an_accuracy_alone():

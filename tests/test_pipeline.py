@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from lib import paths
+from lib.profile import composed
 
 STAGES = ["generate", "self_eval", "slc", "train", "ablate", "report"]
 PAGES = ["01_generate", "02_self_eval", "03_slc", "04_train", "05_ablate", "index"]
@@ -83,7 +84,7 @@ def scratch_clone(folder: Path) -> Clone:
         if (source := paths.ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
-    shutil.copyfile(folder / "params" / "smoke.yaml", folder / "params.yaml")
+    (folder / "params.yaml").write_text(composed("smoke"), encoding="utf-8")
     clone = Clone(folder)
     assert clone.run("python", "-m", "lib.inputs").returncode == 0
     return clone
@@ -120,7 +121,7 @@ def trained_and_found(result: subprocess.CompletedProcess) -> tuple[int, int]:
 
 
 def smoke() -> dict:
-    return yaml.safe_load((paths.ROOT / "params" / "smoke.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(composed("smoke"))
 
 
 def test_every_stage_runs_once_and_in_order(reproduced):

@@ -1,26 +1,26 @@
 """Sampling: what is asked, that it is asked once, and which rows come of the answers."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from lib.config import Generate, SelfEval
+from lib.asking import Usage
+from lib.config import Generate, Price, SelfEval, load_config
 from lib.errors import UserError
 from lib.records import Evaluation, Question, Rationale
 from lib.sampling import (
     Coverage,
-    Estimate,
-    Usage,
     coverage,
-    estimate,
     evaluation_asks,
     rationale_asks,
     sample_evaluations,
     sample_rationales,
 )
-from lib.tasks import get_task
-from lib.teacher import Response, prompts
+from lib.tasks import TASKS, get_task, load_questions
+from lib.teacher import OneByOne, Response, prompts
 from lib.teacher.store import Store
+from lib.teacher.terms import Terms
 
 TASK = get_task("arithmetic")
 GENERATE = Generate(exemplars=2, temperature=0.7, max_tokens=64, rationales=3)
@@ -40,7 +40,7 @@ def quiet(iterable, total, label):
     return iterable
 
 
-class Fake:
+class Fake(OneByOne):
     """Answers by a function of the request and remembers what it was asked."""
 
     identity, notes = "fake", ()
@@ -121,8 +121,6 @@ def test_a_usable_answer_becomes_a_verified_row(store):
 
 
 def test_without_gold_label_or_verifier_nothing_is_claimed(tmp_path):
-    from dataclasses import replace
-
     unlabelled = QUESTIONS[0].model_copy(update={"gold_label": None})
     with Store(tmp_path / "s.jsonl") as store:
         row = sample_rationales([unlabelled], replace(TASK, check=None), Fake(right), store, GENERATE, quiet).rows[0]
@@ -246,17 +244,9 @@ def test_usage_counts_each_call_once_by_split(store):
     assert usage == Usage(
         calls=8, sent=8, replayed=0, prompt_tokens=80, completion_tokens=40,
         by_split={"train": (6, 60, 30), "validation": (1, 10, 5), "test": (1, 10, 5)},
+        by_question={"q-train-12": (3, 30, 15), "q-train-13": (3, 30, 15), "q-validation-14": (1, 10, 5),
+                     "q-test-15": (1, 10, 5)},
     )  # fmt: skip
-
-
-def test_the_estimate_covers_what_is_not_stored(store):
-    asks = rationale_asks(QUESTIONS, TASK, GENERATE)
-    words = sum(len(m["content"].split()) for ask in asks for m in ask.request.messages)
-    whole = Estimate(calls=8, prompt_tokens=words, completion_tokens_at_most=8 * 64)
-    assert estimate(asks, Fake(right)) == estimate(asks, Fake(right), store) == whole
-    rationales(Fake(right), store)
-    assert estimate(asks, Fake(right), store) == Estimate(0, 0, 0)
-    assert estimate(asks, Fake(right)) == whole
 
 
 def test_progress_runs_over_what_is_sent(store):
@@ -268,7 +258,7 @@ def test_progress_runs_over_what_is_sent(store):
 
     for _ in range(2):
         sample_rationales(QUESTIONS, TASK, Fake(right), store, GENERATE, watched)
-    assert seen == [(8, "rationales"), (0, "rationales")]
+    assert seen == [(8, "rationales")]
 
 
 def test_coverage_counts_rows_an_item(store):
@@ -286,16 +276,107 @@ def test_coverage_counts_rows_an_item(store):
     assert coverage(rows, evaluated)[0] == Coverage("train", items=4, rows=2, fewest=0, mean=0.5, most=2, without=3)
 
 
+def test_a_teacher_that_cannot_know_the_task_is_refused_before_it_is_asked(store):
+    knows_less = Fake(lambda request: pytest.fail("asked"))
+    knows_less.tasks = ("coin_flip", "last_letter")
+    message = "task: arithmetic: the simulated teacher answers only coin_flip, last_letter; set teacher.kind to openai"
+    with pytest.raises(UserError, match=message):
+        rationales(knows_less, store)
+
+
+# -- zero-shot -----------------------------------------------------------------------------------
+
+ZERO_SHOT = GENERATE.model_copy(update={"exemplars": 0})
+
+
+def two_calls(request):
+    """Reasoning without an answer sentence; then the answer alone."""
+    pens = prompts.question_of(request.messages).split()[2]
+    if prompts.reasoning_of(request.messages) is None:
+        return f"Tom has {pens} pens and buys 7 (way {request.sample})."
+    return f" ({pens} + 7).\n"
+
+
+def test_zero_shot_takes_a_second_greedy_call_for_the_answer(store):
+    teacher = Fake(two_calls)
+    sampled = rationales(teacher, store, settings=ZERO_SHOT)
+    assert (len(teacher.asked), sampled.usage.calls, sampled.failures) == (16, 16, [])
+    row = sampled.rows[1]
+    assert (row.text, row.teacher_label, row.correct) == (
+        "Tom has 12 pens and buys 7 (way 1). The answer is (12 + 7).", "(12 + 7)", True
+    )  # fmt: skip
+    second = [request for request in teacher.asked if prompts.reasoning_of(request.messages)]
+    assert {(request.temperature, request.sample) for request in second} == {(0.0, 0)}
+    assert sampled.usage.by_split["train"] == (12, 120, 60)
+    silent = Fake(lambda request: pytest.fail("asked again"))
+    assert rationales(silent, store, settings=ZERO_SHOT).rows == sampled.rows
+
+
+GOLDS = {
+    "equation": "(84 / 2)", "number": "18", "choice": "(b) gravity", "date": "(b) 05/01/2021", "yes_no": "yes",
+    "string": "yajo",
+}  # fmt: skip
+CHOICES = {"choice": ("park", "gravity"), "date": ("04/30/2021", "05/01/2021")}
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+@pytest.mark.parametrize(
+    "form", ["{}", " {}.", "{trigger} {}.", "{trigger}: {}", "**{trigger}** {}", "The answer is {}."]
+)
+def test_an_answer_is_read_whatever_the_second_call_repeats(task, form, store):
+    """In every task: alone, after the trigger that asked for it, or as an answer sentence."""
+    task = get_task(task)
+    anli = task.prompts == "anli"
+    said = "neutral" if anli else GOLDS[task.label_kind]
+    choices = ("entailment", "neutral", "contradiction") if anli else CHOICES.get(task.label_kind, ())
+    trigger = prompts.load_zero_shot(task.prompts).answer
+    asked = Question(question_id="q", task=task.name, split="train", text="Why?", gold_label=None, choices=choices)
+
+    def teacher_says(request):
+        if prompts.reasoning_of(request.messages) is None:
+            return "Let us see, it is so."
+        return form.format(said, trigger=trigger)
+
+    unchecked, settings = replace(task, check=None), ZERO_SHOT.model_copy(update={"rationales": 1})
+    row = sample_rationales([asked], unchecked, Fake(teacher_says), store, settings, quiet).rows[0]
+    assert task.equal(row.teacher_label, said.partition(") ")[2] if choices and not anli else said)
+
+
+def test_a_failed_second_call_fails_the_rationale_but_keeps_its_text(store):
+    def fails(request):
+        if prompts.reasoning_of(request.messages) and "13" in prompts.question_of(request.messages):
+            return Response("", "error: 503", 0, 0, 0)
+        return two_calls(request)
+
+    sampled = rationales(Fake(fails), store, settings=ZERO_SHOT)
+    assert sampled.reasons == {"error: 503": 3}
+    assert sampled.failures[0].text.startswith("Tom has 13 pens and buys 7")
+
+
+def test_the_budget_counts_both_calls_of_earlier_runs(store):
+    class Priced(Fake):
+        terms = Terms(Price(prompt=1.0, completion=1.0), budget=1.0)
+
+        def complete_all(self, pending, deliver, budget=None):
+            spent.append(budget.spent)
+            super().complete_all(pending, deliver, budget)
+
+    spent = []
+    rationales(Priced(two_calls), store, QUESTIONS[:1], ZERO_SHOT)
+    rationales(Priced(two_calls), store, QUESTIONS[:2], ZERO_SHOT)
+    call = 15e-6  # 10 + 5 tokens at 1 a million
+    assert spent == pytest.approx([0, 3 * call, 6 * call, 9 * call])
+
+
 # -- the real thing ------------------------------------------------------------------------------
 
 
 def test_recorded_palm_rationales_reach_the_known_teacher_accuracy(real_data, tmp_path):
-    from lib.config import Svamp
     from lib.teacher.recorded import RecordedTeacher
 
     svamp = get_task("svamp")
-    path = real_data / "datasets" / "SVAMP" / "SVAMP.json"
-    questions = svamp.load(Svamp(path=path, test_share=0.2, validation_share=0.1))
+    data = load_config().data.model_copy(update={"raw": real_data / "datasets" / "SVAMP" / "SVAMP.json"})
+    questions = load_questions("svamp", load_config().tasks, data)
     held_out = [question.text for question in questions if question.split == "test"]
     teacher = RecordedTeacher(real_data / "teacher" / "svamp.palm.1cot.jsonl", held_out)
     with Store(tmp_path / "s.jsonl") as store:

@@ -17,8 +17,8 @@ COIN = "A coin is heads up. Ka flips the coin. Bo does not flip the coin. Is the
 LETTERS = 'Take the last letters of each words in "Whitney Erika Tj Benito" and concatenate them.'
 
 
-def question(task, text):
-    return Question(question_id="x", task=task, split="test", text=text, gold_label=None)
+def question(task, text, gold=None):
+    return Question(question_id="x", task=task, split="test", text=text, gold_label=gold)
 
 
 def reasons(task, text, rationale):
@@ -67,14 +67,14 @@ def test_another_text_is_refused(parse, text):
 def test_splits_are_disjoint_and_full():
     sizes = {"train": 60, "validation": 10, "test": 20, "seeds": SEEDS}
     for questions in (
-        coin_flip.load(CoinFlip(people=4, **sizes)),
-        last_letter.load(LastLetter(words=4, **sizes)),
+        coin_flip.load(CoinFlip(source="generated", people=4, **sizes)),
+        last_letter.load(LastLetter(source="generated", words=4, **sizes)),
     ):
         assert len({q.text for q in questions}) == len({q.id for q in questions}) == 90
 
 
 def test_more_questions_than_there_are_is_a_users_error():
-    settings = LastLetter(words=1, train=1000, validation=1, test=1, seeds=SEEDS)
+    settings = LastLetter(source="generated", words=1, train=1000, validation=1, test=1, seeds=SEEDS)
     with pytest.raises(UserError, match=r"tasks\.last_letter\.train: 1000 questions asked for"):
         last_letter.load(settings)
 
@@ -126,6 +126,15 @@ def test_last_letter_steps(rationale, reason):
     assert get_task("last_letter").check(question("last_letter", LETTERS), rationale).checkable == len(found)
 
 
+def test_a_published_name_of_two_words_counts_once():
+    """Which words make a name is seen in the gold label alone."""
+    text = 'Take the last letters of each words in "Ira Jose Antonio" and concatenate them.'
+    asked = question("last_letter", text, "ao")
+    rationale = "Ira ends in a. Antonio ends in o. The letters make ao. The answer is ao."
+    assert get_task("last_letter").check(asked, rationale).wrong_steps == ()
+    assert get_task("last_letter").check(asked, "The answer is aeo.").wrong_steps == (0,)
+
+
 @pytest.mark.parametrize(("task", "text"), [("coin_flip", COIN), ("last_letter", LETTERS)])
 @given(rationale=st.text(max_size=300))
 def test_no_rationale_raises(task, text, rationale):
@@ -143,10 +152,10 @@ def test_the_published_questions_are_read(real_data):
     words = json.loads((real_data / "datasets/last_letters/last_letters.json").read_text(encoding="utf-8"))["examples"]
     parsed = [(last_letter.parse(row["question"]), row["answer"].lower()) for row in words]
     four = [(names, answer) for names, answer in parsed if len(names) == 4]
-    assert len(four) > 0.95 * len(words)  # the rest have a name of two words, "Jose Antonio", that counts as one
-    assert [last_letter.concatenated(names) for names, _ in four] == [answer for _, answer in four]
+    assert (len(words), len(four)) == (500, 485)  # 15 have a name of two words, "Jose Antonio", that counts as one
+    assert [names for names, answer in parsed if last_letter.concatenated(names) == answer] == [n for n, _ in four]
 
 
 def test_an_unknown_task_is_named():
-    with pytest.raises(UserError, match="unknown task 'chess'; allowed: arithmetic, coin_flip, last_letter, svamp"):
-        load_questions("chess", None)
+    with pytest.raises(UserError, match="unknown task 'chess'; allowed: arithmetic, coin_flip, last_letter, svamp, "):
+        load_questions("chess", None, None)

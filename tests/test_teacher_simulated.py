@@ -37,7 +37,7 @@ def teacher(**settings) -> SimulatedTeacher:
 
 def questions(task: str, operations: int = 1, count: int = 300) -> list[Question]:
     arithmetic = CFG.tasks.arithmetic.model_copy(update={"operations": operations})
-    loaded = load_questions(task, CFG.tasks.model_copy(update={"arithmetic": arithmetic}))
+    loaded = load_questions(task, CFG.tasks.model_copy(update={"arithmetic": arithmetic}), CFG.data)
     return [question for question in loaded if question.split == "train"][:count]
 
 

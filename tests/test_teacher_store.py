@@ -1,17 +1,21 @@
 """The response store: durable, one writer, bytes that depend on the content only."""
 
+import errno
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from asked import asks, quiet, teacher_at
 
+from lib.asking import answers
 from lib.errors import UserError
 from lib.teacher import Request, Response
 from lib.teacher.store import Store, request_key
@@ -61,9 +65,14 @@ def test_key_changes_with_whatever_changes_the_answer(other):
 
 def test_key_changes_with_the_teacher_and_is_the_same_in_every_process():
     assert request_key("u", REQUEST) != request_key("t", REQUEST)
-    code = "import sys; from tests.test_teacher_store import *; print(request_key('t', REQUEST))"
+    code = "import sys; sys.path.append('tests'); from test_teacher_store import *; print(request_key('t', REQUEST))"
     other = python("-c", code, check=True, env={**os.environ, "PYTHONHASHSEED": "7"})
     assert other.stdout.strip() == request_key("t", REQUEST)
+
+
+def test_keys_stay_what_they_are():
+    """With another key for the same request, all that was ever paid for would be asked for again."""
+    assert request_key("t", REQUEST) == "5c29d6ffc653f94475f6f51575d0a5e2cf5e3d6118038fa0b9b147e23a2bf5fa"
 
 
 def test_key_ignores_how_the_same_request_is_written():
@@ -98,8 +107,9 @@ def test_what_is_put_is_there_at_once_and_later(tmp_path):
         store.put(key(0), GOOD)
         assert store.get(key(0)) == GOOD
         assert rows(path) == [
-            {"key": key(0), "text": "two", "finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 1}
-        ]
+            {"key": key(0), "text": "two", "finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 1,
+             "attempts": 1}
+        ]  # fmt: skip
     with Store(path) as store:
         assert (store.get(key(0)), len(store), store.repaired) == (GOOD, 1, 0)
 
@@ -119,12 +129,48 @@ def test_a_failure_is_a_row_and_a_later_success_replaces_it_for_good(tmp_path):
         store.put(key(0), CUT)
         store.put(key(1), CUT)
         store.put(key(0), GOOD)
+        assert store.get(key(0)).text == GOOD.text
         store.put(key(0), CUT)
-        assert store.get(key(0)) == GOOD
+        assert store.get(key(0)).text == GOOD.text
         store.compact()
     assert sorted(row["finish_reason"] for row in rows(path)) == ["length", "stop"]
     with Store(path) as store:
-        assert (store.get(key(0)), store.get(key(1))) == (GOOD, CUT)
+        assert (store.get(key(0)).failure, store.get(key(1))) == (None, CUT)
+
+
+def test_all_attempts_at_a_request_are_paid_for(tmp_path):
+    """Before and after compaction, and with more attempts after it."""
+    path = tmp_path / "s.jsonl"
+    sums = Response("two", "stop", CUT.prompt_tokens + GOOD.prompt_tokens,
+                    CUT.completion_tokens + GOOD.completion_tokens, attempts=2)  # fmt: skip
+    with Store(path) as store:
+        store.put(key(0), CUT)
+        store.put(key(0), GOOD)
+        assert store.get(key(0)) == sums
+    with Store(path) as store:
+        assert store.get(key(0)) == sums
+        store.compact()
+    with Store(path) as store:
+        store.put(key(0), CUT)
+        assert store.get(key(0)).attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "attempts"),
+    [
+        ("stop", 1), ("length", 1), ("content_filter", 1), ("rejected: HTTP 400", 1), ("", 1),
+        ("error: HTTP 500", 0), ("not recorded", 0),
+    ],
+)  # fmt: skip
+def test_a_store_from_before_attempts_were_counted_is_read(tmp_path, finish_reason, attempts):
+    """A call that failed on the way had no answer, so it takes none of the attempts that are left."""
+    path = tmp_path / "s.jsonl"
+    row = {"key": key(0), "text": "two", "finish_reason": finish_reason, "prompt_tokens": 3, "completion_tokens": 1}
+    path.write_text(json.dumps(row) + "\n")
+    with Store(path) as store:
+        assert store.get(key(0)) == Response("two", finish_reason, 3, 1, attempts)
+        store.put(key(0), GOOD)
+        assert store.get(key(0)).attempts == attempts + 1
 
 
 def test_compaction_makes_equal_content_equal_bytes(tmp_path):
@@ -191,12 +237,97 @@ def test_a_store_that_is_nothing_but_a_torn_line(tmp_path):
         assert (store.repaired, len(store)) == (1, 0)
 
 
+def short(file: int, line: bytes, write=os.write) -> int:
+    """os.write on a disk with room for ten bytes more."""
+    return write(file, line[:10])
+
+
+def full(file: int, line: bytes) -> int:
+    """os.write on a disk without room."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("write", "why"), [(short, "written only in part; is the disk full"), (full, "No space left on device")]
+)
+def test_a_response_that_does_not_fit_leaves_the_store_as_it_was(tmp_path, monkeypatch, write, why):
+    path = tmp_path / "s.jsonl"
+    with Store(path) as store:
+        store.put(key(0), GOOD)
+        whole = path.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write)
+            for _ in range(2):
+                with pytest.raises(UserError, match=rf"s\.jsonl: a response could not be stored: {why}"):
+                    store.put(key(1), GOOD)
+        assert (path.read_bytes(), store.get(key(1)), len(store)) == (whole, None, 1)
+        store.put(key(2), GOOD)
+    with Store(path) as store:
+        assert (store.repaired, len(store), store.get(key(2))) == (0, 2, GOOD)
+
+
+def test_half_a_line_that_cannot_be_taken_back_is_the_last_thing_written(tmp_path, monkeypatch):
+    path = tmp_path / "s.jsonl"
+    with Store(path) as store:
+        store.put(key(0), GOOD)
+        whole = path.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", short)
+            patch.setattr(os, "ftruncate", full)
+            with pytest.raises(UserError, match=r"s\.jsonl: a response could not be stored"):
+                store.put(key(1), GOOD)
+        for refused in (lambda: store.put(key(2), GOOD), store.compact):
+            with pytest.raises(UserError, match=r"s\.jsonl: ends in half a line, nothing can be added"):
+                refused()
+        assert len(path.read_bytes()) == len(whole) + 10
+    with Store(path) as store:
+        assert (store.repaired, len(store), store.get(key(0))) == (1, 1, GOOD)
+        assert path.read_bytes() == whole
+
+
+def test_nothing_is_written_after_the_end(tmp_path):
+    """The number of the store's descriptor is another file's by then."""
+    with Store(tmp_path / "s.jsonl") as store:
+        store.put(key(0), GOOD)
+    whole = (tmp_path / "s.jsonl").read_bytes()
+    others = [(tmp_path / f"other {i}").open("wb", buffering=0) for i in range(3)]
+    for refused in (lambda: store.put(key(1), GOOD), store.compact):
+        with pytest.raises(UserError, match=r"s\.jsonl: the store is closed"):
+            refused()
+    store.close()
+    for other in others:
+        other.write(b"still open")
+        other.close()
+        assert Path(other.name).read_bytes() == b"still open"
+    assert ((tmp_path / "s.jsonl").read_bytes(), store.get(key(0)), store.get(key(1))) == (whole, GOOD, None)
+
+
+def test_compaction_loses_nothing_that_another_thread_stores_meanwhile(tmp_path):
+    path = tmp_path / "s.jsonl"
+    with Store(path) as store:
+
+        def deliver() -> None:
+            for i in range(300):
+                store.put(f"{i:064d}", GOOD)
+
+        thread = threading.Thread(target=deliver)
+        thread.start()
+        while thread.is_alive():
+            store.compact()
+        thread.join()
+    with Store(path) as store:
+        assert (len(store), store.repaired) == (300, 0)
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "nonsense",
         "[]",
         "{}",
+        "7",
+        '"attempts"',
+        '{"key": "k", "text": "", "finish_reason": null, "prompt_tokens": 0, "completion_tokens": 0}',
         '{"key": "k", "text": null, "finish_reason": "stop", "prompt_tokens": 0, "completion_tokens": 0}',
     ],
 )
@@ -251,28 +382,24 @@ def test_kill_9_loses_only_what_was_in_flight(tmp_path):
         path.unlink()
 
 
-@pytest.mark.slow
-def test_half_a_million_responses_open_in_ten_seconds(tmp_path):
-    path = tmp_path / "s.jsonl"
-    line = '{{"key": "{:064d}", "text": "{}", "finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 40}}\n'
-    with path.open("w") as file:
-        file.writelines(line.format(i, "so many words " * 15) for i in range(500_000))
-    code = (
-        "import resource, sys, time; from lib.teacher.store import Store; start = time.perf_counter();"
-        "n = len(Store(sys.argv[1])); seconds = time.perf_counter() - start;"
-        "print(n, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
-    done = python("-c", code, path, check=True)
-    count, seconds, kilobytes = map(float, done.stdout.split())
-    assert (count, seconds < 10, kilobytes < 2 * 2**20) == (500_000, True, True), done.stdout
-
-
-def test_twenty_thousand_replays_and_sixty_thousand_puts_are_fast(tmp_path):
+def test_sixty_thousand_puts_are_fast(tmp_path):
     with Store(tmp_path / "s.jsonl") as store:
-        keys, start = [f"{i:064d}" for i in range(60_000)], time.perf_counter()
-        for k in keys:
-            store.put(k, GOOD)
-        assert time.perf_counter() - start < 6  # about 1 s on an idle core
         start = time.perf_counter()
-        assert all(store.get(k) == GOOD for k in keys[:20_000])
-        assert time.perf_counter() - start < 0.5
+        for i in range(60_000):
+            store.put(f"{i:064d}", GOOD)
+        assert time.perf_counter() - start < 6  # about 1 s on an idle core
+
+
+def test_twenty_thousand_replays_take_half_a_second_and_no_service(tmp_path):
+    """As a stage replays them; nobody listens where this teacher would ask. With full prompts: test_benchmarks."""
+    teacher, given = teacher_at("http://127.0.0.1:9/v1"), asks(4000, samples=5)
+    with Store(tmp_path / "s.jsonl") as store:
+        for ask in given:
+            store.put(request_key(teacher.identity, ask.request), GOOD)
+        seconds = []
+        for _ in range(3):  # the best of them: others use the machine as well
+            start = time.perf_counter()
+            responses, usage = answers(given, teacher, store, "rationales", quiet)
+            seconds.append(time.perf_counter() - start)
+            assert (responses, usage.sent, usage.replayed) == ([GOOD] * 20_000, 0, 20_000)
+    assert min(seconds) < 0.5, seconds  # about 0.2 s on an idle core

@@ -195,8 +195,18 @@ def generated(operations):
     [
         ("arithmetic", generated(1), arithmetic.parse, simulated_arithmetic),
         ("arithmetic", generated(2), arithmetic.parse, simulated_arithmetic),
-        ("coin_flip", coin_flip.load(CoinFlip(people=4, **SIZE)), coin_flip.parse, simulated_coin_flip),
-        ("last_letter", last_letter.load(LastLetter(words=4, **SIZE)), last_letter.parse, simulated_last_letter),
+        (
+            "coin_flip",
+            coin_flip.load(CoinFlip(source="generated", people=4, **SIZE)),
+            coin_flip.parse,
+            simulated_coin_flip,
+        ),
+        (
+            "last_letter",
+            last_letter.load(LastLetter(source="generated", words=4, **SIZE)),
+            last_letter.parse,
+            simulated_last_letter,
+        ),
     ],
     ids=["one operation", "two operations", "coin flip", "last letter"],
 )

@@ -90,7 +90,8 @@ def test_only_the_given_questions_are_seen(reader):
     assert len(warmup_examples(reader, QUESTIONS[:2], RATIONALES, empty_share=0, seed=0)) == 4
 
 
-def test_each_question_is_scored_once_by_the_student_that_did_not_see_it(monkeypatch):
+def test_each_question_is_scored_once_by_the_student_that_did_not_see_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("lib.paths.SCRATCH", tmp_path)  # students of an earlier run would be found there
     seen = []
 
     def noting(student, questions, *rest):

@@ -1,10 +1,12 @@
 """What every task offers, and what its functions return."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from lib.config import Section
 from lib.records import Question
+from lib.tasks.datasets import DataSet
 from lib.verification import Check
 
 
@@ -24,19 +26,30 @@ class Answer:
     text: str
 
 
+class Extract(Protocol):
+    """A text -> the answer it gives; never raises. `choices`: those of its question, in the order of their letters."""
+
+    def __call__(self, text: str, choices: Sequence[str] = ()) -> Answer: ...
+
+
 @dataclass(frozen=True)
 class Task:
-    """A data set or a family of generated questions.
+    """A data set or a family of generated questions; `coin_flip` and `last_letter` are both.
 
-    load     its settings (params.yaml: tasks.<name>) -> the questions of all splits
-    extract  a text -> the answer it gives; never raises
-    equal    two labels -> whether they mean the same; never raises
-    check    a question and a rationale -> which steps are wrong; None where no verifier exists
+    label_kind  equation | number | choice | date | yes_no | string
+    prompts     the name of its prompt files: lib/teacher/prompts/<prompts>.cot.txt
+    extract     a text and its question's choices -> the answer it gives; never raises
+    equal       two labels -> whether they mean the same; never raises
+    check       a question and a rationale -> which steps are wrong; None where no verifier exists
+    generate    its settings (params.yaml: tasks.<name>) -> the questions of all splits; None for a data set
+    data_set    what is published; None for a family that is not
     """
 
     name: str
     label_kind: str
-    load: Callable[[Section], list[Question]]
-    extract: Callable[[str], Answer]
+    prompts: str
+    extract: Extract
     equal: Callable[[str, str], bool]
     check: Callable[[Question, str], Check] | None
+    generate: Callable[[Section], list[Question]] | None = None
+    data_set: DataSet | None = None

@@ -1,64 +1,53 @@
-"""Few-shot prompts from text files, and back: which question, which rationale does a prompt ask about?
-
-A file `prompts/<task>.cot.txt` holds a system line and worked exemplars; `prompts/<task>.self_eval.txt` judged ones:
-
-    # Anything before the first section is a comment.
-    === system
-    You solve arithmetic word problems step by step. ...
-    === question
-    Nora has 8 pencils. ... How many pencils does Nora have now?
-    === rationale
-    We know that Nora has 8 pencils. ... The answer is (8 + 5).
-    === evaluation                       (self_eval only)
-    Step 2 uses ... Evaluation result: the given answer is wrong.
+"""Prompts out, and back: which question, which rationale does a prompt ask about, and what does an evaluation say?
 
 A chat prompt is the system line, the exemplars as user and assistant messages in turn, and the question as the last
 user message: "Q: {question}", or "Question: {question}\\nAnswer: {rationale}" where a rationale is to be judged.
+
+Without exemplars a rationale is asked for zero-shot, in two calls (Kojima et al. 2022): the first ends in
+"Q: {question}\\nA: Let's think step by step.", the second shows what came back and ends in "Therefore, the answer ...".
+
+A base model, which completes text, gets the same as one text (`as_text`), and is told where to stop (`stops`).
+The texts themselves stand in files (lib/teacher/prompt_files.py).
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from lib.errors import UserError
-from lib.records import VERDICTS
 from lib.teacher import Message
+from lib.teacher.prompt_files import (
+    ANSWER_TRIGGER,
+    COT,
+    SELF_EVAL,
+    VERDICT_SENTENCE,
+    ZERO_SHOT,
+    Exemplar,
+    Prompt,
+    ZeroShot,
+    load_prompt,
+    load_zero_shot,
+    path_of,
+    read_prompt,
+)
 
-FOLDER = Path(__file__).with_name("prompts")
-COT, SELF_EVAL = "cot", "self_eval"
-PARTS = {COT: ("question", "rationale"), SELF_EVAL: ("question", "rationale", "evaluation")}
-ANSWER_SENTENCE = re.compile(r"The answer is \S.*\.$")
-VERDICT_SENTENCE = "Evaluation result: the given answer is {verdict}."
+__all__ = ["COT", "SELF_EVAL", "VERDICT_SENTENCE", "ZERO_SHOT", "Exemplar", "Prompt", "ZeroShot", "load_prompt",
+           "load_zero_shot", "read_prompt"]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Exemplar:
-    """One worked example of a prompt; `evaluation` is None in a CoT prompt."""
-
-    question: str
-    rationale: str
-    evaluation: str | None = None
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A prompt file: what the teacher is told, and its exemplars in the file's order."""
-
-    path: Path
-    system: str
-    exemplars: tuple[Exemplar, ...]
-
+_CHOICES = re.compile(r" (?:Answer choices:|Which choice is true\?)")
 
 # -- prompts out ---------------------------------------------------------------------------------
 
 
 def cot_messages(task: str, question: str, exemplars: int | Sequence[Exemplar] = 5) -> tuple[Message, ...]:
-    """The prompt that asks for a rationale.
+    """The prompt that asks for a rationale; without exemplars the first of the two zero-shot calls.
 
     exemplars   how many of the file's to show, or the exemplars themselves (iterative refinement brings its own)
     """
+    if not exemplars:
+        asked = load_zero_shot(task)
+        return _message("system", asked.system), _message("user", f"Q: {question}\nA: {asked.reasoning}")
     return (*_prefix(task, COT, exemplars), _message("user", f"Q: {question}"))
 
 
@@ -69,17 +58,31 @@ def self_eval_messages(
     return (*_prefix(task, SELF_EVAL, exemplars), _message("user", _judged(question, rationale)))
 
 
+def answer_messages(task: str, messages: Sequence[Message], reasoning: str) -> tuple[Message, ...]:
+    """The second zero-shot call: what was asked, the reasoning that came back, and the trigger that asks the answer."""
+    trigger = load_zero_shot(task).answer
+    return (*messages, _message("assistant", _normal(reasoning)), _message("user", trigger))
+
+
 def refuse_seen(task: str, kind: str, questions: Iterable[str]) -> None:
-    """UserError where an exemplar's question is one of `questions`: it would be answered in its own prompt."""
+    """UserError where an exemplar's question is one of `questions`: it would be answered in its own prompt.
+
+    Choices are left aside, for the same question may come with others, or with the same in another order.
+    """
     prompt = load_prompt(task, kind)
-    shown = {_normal(exemplar.question) for exemplar in prompt.exemplars}
+    shown = {_stem(exemplar.question) for exemplar in prompt.exemplars}
     for text in questions:
-        if _normal(text) in shown:
+        if _stem(text) in shown:
             raise UserError(f"{prompt.path}: an exemplar is a question of the data set: {text!r:.80}; change it")
 
 
+def _stem(question: str) -> str:
+    """A question without its choices: "Where?\\nAnswer choices: (a) park, (b) zoo" -> "Where?"."""
+    return _CHOICES.split(_normal(question), maxsplit=1)[0]
+
+
 def _prefix(task: str, kind: str, exemplars: int | Sequence[Exemplar]) -> tuple[Message, ...]:
-    path = _path(task, kind)
+    path = path_of(task, kind)
     # Read again only where the file has changed: tens of thousands of prompts share these messages.
     return _chat(path, path.stat().st_mtime_ns, kind, exemplars if isinstance(exemplars, int) else tuple(exemplars))
 
@@ -118,6 +121,44 @@ def _normal(text: str) -> str:
     return " ".join(text.split())
 
 
+# -- prompts as one text -------------------------------------------------------------------------
+
+
+def as_text(messages: Sequence[Message]) -> str:
+    """A chat prompt as the text that a base model completes.
+
+    system, [user Q: 1 + 1?, assistant Two. The answer is 2.], user Q: 1 + 2?
+    -> "...\\n\\nQ: 1 + 1?\\nA: Two. The answer is 2.\\n\\nQ: 1 + 2?\\nA:"
+    """
+    text = ""
+    for message, following in zip(messages, (*messages[1:], None)):
+        content = message["content"]
+        if message["role"] == "assistant":
+            answer = content.removeprefix("Evaluation:").strip()
+            text += f" {answer}" + ("\n" if _is_answer_trigger(following) else "\n\n")
+        else:
+            text += content + ("\n\n" if message["role"] == "system" else _lead(content))
+    return text
+
+
+def stops(messages: Sequence[Message]) -> list[str]:
+    """Where a base model would begin to invent the next question."""
+    if _is_answer_trigger(messages[-1]):
+        return ["\nQ:", "\n\n"]
+    return ["\nQuestion:"] if messages[-1]["content"].startswith("Question: ") else ["\nQ:"]
+
+
+def _lead(content: str) -> str:
+    """How the completion of a user message begins."""
+    if content.startswith("Question: "):
+        return "\nEvaluation:"
+    return "" if "\nA: " in content or content.startswith(ANSWER_TRIGGER) else "\nA:"
+
+
+def _is_answer_trigger(message: Message | None) -> bool:
+    return message is not None and message["content"].startswith(ANSWER_TRIGGER)
+
+
 # -- prompts in ----------------------------------------------------------------------------------
 
 
@@ -131,10 +172,16 @@ def rationale_of(messages: Sequence[Message]) -> str | None:
     return _asked(messages)[1]
 
 
+def reasoning_of(messages: Sequence[Message]) -> str | None:
+    """The reasoning that the last message asks the answer of (second zero-shot call); None in any other prompt."""
+    return messages[-2]["content"] if len(messages) > 2 and _is_answer_trigger(messages[-1]) else None
+
+
 def _asked(messages: Sequence[Message]) -> tuple[str, str | None]:
-    text = messages[-1]["content"]
+    text = messages[-1 if reasoning_of(messages) is None else -3]["content"]
     if text.startswith("Q: "):
-        return text[3:], None
+        question, trigger, _ = text[3:].rpartition("\nA: ")
+        return (question if trigger else text[3:]), None
     if text.startswith("Question: ") and "\nAnswer: " in text:
         question, _, rationale = text[len("Question: ") :].rpartition("\nAnswer: ")
         return question, rationale
@@ -147,9 +194,10 @@ def _asked(messages: Sequence[Message]) -> tuple[str, str | None]:
 _GAP = r"[\s*_]{0,5}"
 _RUN_ON = re.compile(r"\n[ \t]{0,9}(?:Q|Question) ?:")
 _HEADING = re.compile(rf"[*_#]{{0,5}} ?Evaluation{_GAP}:{_GAP}", re.IGNORECASE)
-_SAYS = r"the[\s*_]{1,5}(?:given[\s*_]{1,5})?answer[\s*_]{1,5}is[\s*_]{1,5}"
+_SAYS = r"the[\s*_]{1,5}(?:given[\s*_]{1,5})?answer[\s*_]{1,5}is(n['’]t)?[\s*_]{1,5}"
 _WORD = r"(not[\s*_]{1,5})?(correct|right|incorrect|wrong|uncertain|unclear)\b"
-_RESULT = re.compile(rf"[*_#]{{0,5}}Evaluation[\s*_]{{1,5}}result{_GAP}:?{_GAP}(?:{_SAYS})?{_WORD}", re.IGNORECASE)
+_LEAD = rf"(?:Evaluation[\s*_]{{1,5}}result{_GAP}:?|\bVerdict{_GAP}:)"
+_RESULT = re.compile(rf"[*_#]{{0,5}}{_LEAD}{_GAP}(?:{_SAYS})?{_WORD}", re.IGNORECASE)
 _SENTENCE = re.compile(rf"(?:(?:therefore|thus|so|hence)[,\s]{{1,3}})?{_SAYS}{_WORD}", re.IGNORECASE)
 _MEANING = {"right": "correct", "incorrect": "wrong", "unclear": "uncertain"}
 _OPPOSITE = {"correct": "wrong", "wrong": "correct"}
@@ -160,8 +208,9 @@ def parse_evaluation(text: str) -> tuple[str | None, str]:
 
     "Evaluation: Step 2 slips. Evaluation result: the given answer is wrong." -> ("wrong", "Step 2 slips.")
 
-    The verdict is the last "Evaluation result: ..." before an invented next question, else the last "the answer is
-    ...". The critique is what stands before it, without its heading, on one line. Never raises.
+    The verdict is the last "Evaluation result: ..." or "Verdict: ..." before an invented next question, else the last
+    "the answer is ..." or "isn't ...". The critique is what stands before it, without its heading, on one line. Never
+    raises.
     """
     text = _RUN_ON.split(text, maxsplit=1)[0]
     found = list(_RESULT.finditer(text)) or list(_SENTENCE.finditer(text))
@@ -170,75 +219,16 @@ def parse_evaluation(text: str) -> tuple[str | None, str]:
     return _verdict(*found[-1].groups()), _critique(text[: found[-1].start()])
 
 
-def _verdict(negated: str | None, word: str) -> str | None:
+def _verdict(short: str | None, negated: str | None, word: str) -> str | None:
+    """What a verdict's words mean; short: the "n't" of "isn't". None for two negations and for "not uncertain"."""
     word = word.lower()
     verdict = _MEANING.get(word, word)
-    return _OPPOSITE.get(verdict) if negated else verdict
+    if short and negated:
+        return None
+    return _OPPOSITE.get(verdict) if short or negated else verdict
 
 
 def _critique(text: str) -> str:
     text = _normal(text)
     heading = _HEADING.match(text)
     return text[heading.end() :] if heading else text
-
-
-# -- files ---------------------------------------------------------------------------------------
-
-
-def load_prompt(task: str, kind: str, folder: Path = FOLDER) -> Prompt:
-    """The prompt file of a task, `kind` "cot" or "self_eval". UserError naming file and line."""
-    return read_prompt(_path(task, kind, folder), kind)
-
-
-def read_prompt(path: Path, kind: str) -> Prompt:
-    """A prompt file, checked. UserError naming file and line."""
-    (line, name, system), *sections = _sections(path)
-    if name != "system":
-        raise UserError(f"{path}:{line}: the first section must be 'system', given {name!r}")
-    return Prompt(path, system, tuple(_exemplars(path, kind, sections)))
-
-
-def _path(task: str, kind: str, folder: Path = FOLDER) -> Path:
-    path = folder / f"{task}.{kind}.txt"
-    if not path.exists():
-        there = ", ".join(sorted(p.name for p in folder.glob(f"*.{kind}.txt"))) or "none"
-        raise UserError(f"{path}: no such prompt; there are: {there}")
-    return path
-
-
-def _sections(path: Path) -> list[tuple[int, str, str]]:
-    """(line number, name, text) of each "=== name" section."""
-    sections: list[tuple[int, str, list[str]]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("==="):
-            sections.append((number, line.strip("= "), []))
-        elif sections:
-            sections[-1][2].append(line)
-        elif line.strip() and not line.startswith("#"):
-            raise UserError(f"{path}:{number}: text before the first '=== system'; begin comments with '#'")
-    if not sections:
-        raise UserError(f"{path}: empty; expected '=== system' and exemplars")
-    return [(number, name, "\n".join(lines).strip()) for number, name, lines in sections]
-
-
-def _exemplars(path: Path, kind: str, sections: list[tuple[int, str, str]]):
-    parts = PARTS[kind]
-    for start in range(0, len(sections), len(parts)):
-        group = sections[start : start + len(parts)]
-        for (line, name, text), expected in zip(group, parts):
-            _check_part(f"{path}:{line}", name, text, expected)
-        if len(group) < len(parts):
-            raise UserError(f"{path}:{group[-1][0]}: the last exemplar ends here; expected: {', '.join(parts)}")
-        yield Exemplar(*(text for _, _, text in group))
-
-
-def _check_part(where: str, name: str, text: str, expected: str) -> None:
-    """One part of an exemplar: the right one, not empty, and ending as the teacher's texts have to end."""
-    if name != expected:
-        raise UserError(f"{where}: section {name!r}, expected {expected!r}")
-    if not text:
-        raise UserError(f"{where}: section {name!r} is empty")
-    if name == "rationale" and not ANSWER_SENTENCE.search(text):
-        raise UserError(f"{where}: a rationale must end in 'The answer is ... .', given {text[-40:]!r}")
-    if name == "evaluation" and not text.endswith(tuple(VERDICT_SENTENCE.format(verdict=v) for v in VERDICTS)):
-        raise UserError(f"{where}: an evaluation must end in {VERDICT_SENTENCE!r}, given {text[-40:]!r}")

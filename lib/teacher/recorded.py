@@ -3,8 +3,9 @@
     {"question": "Luke scored 84 points ...", "response": "... 84 / 2 = 42. The answer is (84 / 2).", "sample": 0}
     {"question": "...", "kind": "evaluation", "rationale": "...", "response": "... the given answer is correct."}
 
-Only `question` and `response` are needed. `sample` defaults to a running number, `kind` to "rationale". A recording
-says nothing about temperature or prompt: every prompt about a question gets what was recorded for that question.
+Only `question` and `response` are needed. A recording with `choices` is of the question that ends in them. `sample`
+defaults to a running number, `kind` to "rationale". A recording says nothing about temperature or prompt: every prompt
+about a question gets what was recorded for that question.
 """
 
 import hashlib
@@ -16,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lib.errors import UserError
 from lib.records import parse_row
-from lib.teacher import NOT_RECORDED, Request, Response
-from lib.teacher.prompts import question_of, rationale_of
-from lib.teacher.tokens import count_tokens, prompt_tokens
+from lib.tasks.datasets import multiple_choice
+from lib.teacher import NOT_RECORDED, OneByOne, Request, Response
+from lib.teacher.prompts import question_of, rationale_of, reasoning_of
+from lib.teacher.tokens import prompt_tokens, white_space_pieces
 
 
 class Recording(BaseModel):
@@ -32,17 +34,22 @@ class Recording(BaseModel):
     split: str | None = None
     kind: Literal["rationale", "evaluation"] = "rationale"
     rationale: str | None = None
+    choices: tuple[str, ...] = ()
 
     task: Any = None
     row: Any = None
     id: Any = None
-    choices: Any = None
     gold_label: Any = None
     teacher: Any = None
     reached_gold_label: Any = None
 
+    @property
+    def asked(self) -> str:
+        """The question's text as the task has it, white space aside."""
+        return _normal(multiple_choice(self.question, self.choices, 0).text if self.choices else self.question)
 
-class RecordedTeacher:
+
+class RecordedTeacher(OneByOne):
     """Answers from a file, matched by the question's text (and the rationale's, for evaluations), white space aside.
 
     test_texts   a recorded *training* answer to one of these questions is left out; `removed` counts those rows
@@ -57,7 +64,7 @@ class RecordedTeacher:
         if not recordings:
             raise UserError(f"{self.path}: no recordings; expected one JSON object a line")
         withheld = {_normal(text) for text in test_texts}
-        kept = [(line, r) for line, r in recordings if not (r.split == "train" and _normal(r.question) in withheld)]
+        kept = [(line, r) for line, r in recordings if not (r.split == "train" and r.asked in withheld)]
         self.removed = len(recordings) - len(kept)
         self._responses = _by_request(self.path, kept)
         # What is answered follows from the rows that were kept, wherever the file lies.
@@ -65,14 +72,16 @@ class RecordedTeacher:
         self.notes = self._notes()
 
     def complete(self, request: Request) -> Response:
-        """The recorded response, or a failure ("not recorded")."""
+        """The recorded response, or a failure ("not recorded"). UserError for the second call of a zero-shot prompt."""
+        if reasoning_of(request.messages) is not None:
+            raise UserError("generate.exemplars: 0 asks for a second call, which no recording answers; allowed: 1 to 5")
         asked = rationale_of(request.messages)
         key = (_normal(question_of(request.messages)), asked and _normal(asked), request.sample)
         text = self._responses.get(key)
         prompt = prompt_tokens(request.messages)
         if text is None:
-            return Response("", NOT_RECORDED, prompt, 0)
-        return Response(text, "stop", prompt, count_tokens(text))
+            return Response("", NOT_RECORDED, 0, 0, attempts=0)
+        return Response(text, "stop", prompt, white_space_pieces(text))
 
     def _notes(self) -> tuple[str, ...]:
         notes = [
@@ -108,7 +117,7 @@ def _by_request(path: Path, recordings: list[tuple[int, Recording]]) -> dict[tup
     responses: dict[tuple[str, str | None, int], str] = {}
     seen: dict[tuple[str, str | None], int] = {}
     for line, row in recordings:
-        asked = (_normal(row.question), None if row.rationale is None else _normal(row.rationale))
+        asked = (row.asked, None if row.rationale is None else _normal(row.rationale))
         sample = seen.get(asked, 0) if row.sample is None else row.sample
         seen[asked] = seen.get(asked, 0) + 1
         if (*asked, sample) in responses:
@@ -118,7 +127,7 @@ def _by_request(path: Path, recordings: list[tuple[int, Recording]]) -> dict[tup
 
 
 def _digest(recordings: Iterable[Recording]) -> str:
-    sha, used = hashlib.sha256(), {"question", "response", "sample", "kind", "rationale"}
+    sha, used = hashlib.sha256(), {"question", "choices", "response", "sample", "kind", "rationale"}
     for row in recordings:
         sha.update(row.model_dump_json(include=used).encode() + b"\n")
     return sha.hexdigest()

@@ -20,19 +20,19 @@ from lib.config import SimulatedTeacher as Settings
 from lib.errors import UserError
 from lib.records import Question, Verdict
 from lib.tasks import get_task
-from lib.teacher import Request, Response
-from lib.teacher.prompts import question_of, rationale_of
+from lib.teacher import OneByOne, Request, Response
+from lib.teacher.prompts import question_of, rationale_of, reasoning_of
 from lib.teacher.simulation import WRITERS, Writer, writer_of
 from lib.teacher.simulation.critiques import evaluation
 from lib.teacher.store import request_key
-from lib.teacher.tokens import count_tokens, prompt_tokens
+from lib.teacher.tokens import prompt_tokens, white_space_pieces
 from lib.verification import Check
 
 # Part of the identity: raised when the wording or the draws change, so that stored answers are not taken for new ones.
 VERSION = 1
 
 
-class SimulatedTeacher:
+class SimulatedTeacher(OneByOne):
     """See the module's text; `settings` is the section teacher.simulated."""
 
     def __init__(self, settings: Settings):
@@ -43,6 +43,7 @@ class SimulatedTeacher:
             f"Planted: {settings.flaw_rate:.0%} of rationales flawed, {settings.verdict_reliability:.0%} of definite "
             f"verdicts right, {settings.uncertain_rate:.0%} of verdicts uncertain.",
         )
+        self.tasks = tuple(WRITERS)
         self._judged = lru_cache(maxsize=4096)(_judged)
         self._styles_shown = lru_cache(maxsize=256)(_styles_shown)
 
@@ -50,12 +51,14 @@ class SimulatedTeacher:
         """A rationale or, for a prompt that shows one, an evaluation, cut at `max_tokens` white-space pieces."""
         question, rationale = question_of(request.messages), rationale_of(request.messages)
         prompt = prompt_tokens(request.messages)
+        if reasoning := reasoning_of(request.messages):
+            return _cut(_answer_of(question, reasoning), request.max_tokens, prompt)
         # The seed, not the identity: a sweep over one setting then changes only what that setting governs.
         rng = Random(request_key(f"simulated {self.settings.seed}", request))
         try:
             text = self._solve(question, request, rng) if rationale is None else self._judge(question, rationale, rng)
         except UserError as error:
-            return Response("", f"error: {error}", prompt, 0)
+            return Response("", f"error: {error}", 0, 0, attempts=0)
         return _cut(text, request.max_tokens, prompt)
 
     def _solve(self, question: str, request: Request, own: Random) -> str:
@@ -86,6 +89,12 @@ class SimulatedTeacher:
         return "correct" if sound == reliable else "wrong"
 
 
+def _answer_of(question: str, reasoning: str) -> str:
+    """The second zero-shot call: the answer that the reasoning arrives at, and nothing else."""
+    writer, _ = writer_of(question)
+    return f"{get_task(writer.task).extract(reasoning).label}."
+
+
 def _flawed(writer: Writer, problem: Any, rng: Random) -> Any:
     """Work with a flaw of a kind drawn from those that the problem can have."""
     for kind in rng.sample(sorted(writer.flaws), len(writer.flaws)):
@@ -111,7 +120,7 @@ def _styles_shown(task_name: str, exemplars: tuple[str, ...]) -> tuple[int, ...]
 
 
 def _cut(text: str, max_tokens: int, prompt: int) -> Response:
-    tokens = count_tokens(text)
+    tokens = white_space_pieces(text)
     if tokens <= max_tokens:
         return Response(text, "stop", prompt, tokens)
     return Response(" ".join(text.split()[:max_tokens]), "length", prompt, max_tokens)

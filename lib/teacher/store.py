@@ -2,12 +2,13 @@
 
 One JSON line a response, appended when it arrives; the key is everything that changes the answer and nothing else:
 
-    {"key": "5e88…", "text": "Tom has 3 pens. …", "finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 17}
+    {"key": "5e88…", "text": "Tom has 3 pens. …", "finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 17,
+     "attempts": 1}
 
     with Store(paths.GENERATE_STORE) as store:
         key = request_key(teacher.identity, request)
         if store.get(key) is None:
-            store.put(key, teacher.complete(request))
+            teacher.complete_all([Pending(key, request)], store.put)
         store.compact()
 
 A killed process loses only what was in flight; a loss of power may also lose what the system had not yet written.
@@ -17,16 +18,20 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
 from functools import lru_cache
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from lib.errors import UserError
-from lib.teacher import Request, Response
+from lib.teacher import ERROR, NOT_RECORDED, Request, Response
 
 FIELDS = ("key", *(field.name for field in fields(Response)))
-TYPES = (str, str, str, int, int)
+TYPES = (str, str, str, int, int, int)
+_VALUES = attrgetter(*FIELDS[1:])
+_ROLE_AND_CONTENT = itemgetter("role", "content")
 
 
 def request_key(identity: str, request: Request) -> str:
@@ -34,7 +39,7 @@ def request_key(identity: str, request: Request) -> str:
 
     Concurrency, time-outs, the order and the number of other requests do not enter.
     """
-    *prefix, last = ((message["role"], message["content"]) for message in request.messages)
+    *prefix, last = map(_ROLE_AND_CONTENT, request.messages)
     digest = _prefix_digest(identity, float(request.temperature), request.max_tokens, tuple(prefix)).copy()
     digest.update(json.dumps([last, request.sample]).encode())
     return digest.hexdigest()
@@ -59,6 +64,8 @@ class Store:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.path)
+        # An interrupted teacher's thread may still deliver while the store is being compacted or closed.
+        self._writing, self._broken = threading.Lock(), False
         self._earlier: dict[str, Response] = {}
         try:
             for earlier in map(Path, reads):
@@ -67,7 +74,7 @@ class Store:
             self.repaired = _repair(self.path)
             self._rows: dict[str, Response] = {}
             _merge(self._rows, _rows(self.path, _whole_lines(self.path)))
-            self._file = _open_for_append(self.path)
+            self._file: int | None = _open_for_append(self.path)
         except BaseException:
             os.close(self._lock)
             raise
@@ -80,31 +87,65 @@ class Store:
         return here
 
     def put(self, key: str, response: Response) -> None:
-        """Store one response; when this returns it survives the death of the process."""
+        """Store one response; when this returns it survives the death of the process.
+
+        UserError where it cannot be written, which leaves the file as it was, and after `close`.
+        """
         line = _line(key, response)
-        # One write to an O_APPEND descriptor: a line is there whole or, after a crash, the torn last one.
-        if os.write(self._file, line) != len(line):
-            raise UserError(f"{self.path}: a response could only be written in part; is the disk full?")
-        _merge(self._rows, [(key, response)])
+        with self._writing:
+            self._append(self._descriptor(), line)
+            _merge(self._rows, [(key, response)])
+
+    def _descriptor(self) -> int:
+        """Where to write. UserError where the store is closed, or ends in half a line."""
+        if self._file is None:
+            raise UserError(f"{self.path}: the store is closed; nothing more can be written to it")
+        if self._broken:
+            raise UserError(f"{self.path}: ends in half a line, nothing can be added; the next run cuts it off")
+        return self._file
+
+    def _append(self, file: int, line: bytes) -> None:
+        """Add the whole line or nothing: behind half a line the next would make the file unreadable."""
+        before = os.fstat(file).st_size
+        try:
+            # One write to an O_APPEND descriptor: a line is there whole or, after a crash, the torn last one.
+            written, why = os.write(file, line), "written only in part; is the disk full?"
+        except OSError as error:
+            written, why = 0, error.strerror
+        if written == len(line):
+            return
+        try:
+            os.ftruncate(file, before)
+        except OSError:
+            self._broken = True
+        raise UserError(f"{self.path}: a response could not be stored: {why}")
 
     def compact(self) -> None:
         """Rewrite as one line a key, sorted by key, atomically: equal content becomes equal bytes."""
         partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("wb") as file:
-            file.writelines(_line(key, self._rows[key]) for key in sorted(self._rows))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.path)
-        os.close(self._file)
-        self._file = _open_for_append(self.path)
+        with self._writing:
+            old = self._descriptor()
+            with partial.open("wb") as file:
+                file.writelines(_line(key, self._rows[key]) for key in sorted(self._rows))
+                file.flush()
+                os.fsync(file.fileno())
+            new = _open_for_append(partial)
+            os.replace(partial, self.path)
+            self._file = new
+            os.close(old)
 
     def close(self) -> None:
         """Write out and let go of the lock. Closing twice is harmless."""
-        if self._lock is not None:
-            os.fsync(self._file)
-            os.close(self._file)
+        with self._writing:
+            # The number of a closed descriptor soon names another file: forget it first.
+            file, self._file = self._file, None
+        if file is None:
+            return
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
             os.close(self._lock)
-            self._lock = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -169,6 +210,8 @@ def _rows(path: Path, lines: Iterator[bytes]) -> Iterator[tuple[str, Response]]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
+            if "attempts" not in row:  # a store of an earlier version
+                row["attempts"] = _attempts(row["finish_reason"])
             values = [row[field] for field in FIELDS]
             if [type(value) for value in values] != list(TYPES):
                 raise TypeError
@@ -179,13 +222,23 @@ def _rows(path: Path, lines: Iterator[bytes]) -> Iterator[tuple[str, Response]]:
         yield values[0], Response(*values[1:])
 
 
+def _attempts(finish_reason: str) -> int:
+    """How many answers a row without that count stands for: none where the call failed on the way."""
+    return 0 if str(finish_reason).startswith((ERROR, NOT_RECORDED)) else 1
+
+
 def _merge(rows: dict[str, Response], new) -> None:
-    """Later rows win, but a failure never replaces a good response."""
+    """Later rows win, but a failure never replaces a good response. What was paid for either adds up."""
     for key, response in new:
         old = rows.get(key)
-        if old is None or old.failure or not response.failure:
-            rows[key] = response
+        rows[key] = response if old is None else _together(old, response)
+
+
+def _together(old: Response, new: Response) -> Response:
+    kept = new if old.failure or not new.failure else old
+    prompt, completion = old.prompt_tokens + new.prompt_tokens, old.completion_tokens + new.completion_tokens
+    return Response(kept.text, kept.finish_reason, prompt, completion, old.attempts + new.attempts)
 
 
 def _line(key: str, response: Response) -> bytes:
-    return (json.dumps(dict(zip(FIELDS, (key, *astuple(response))))) + "\n").encode()
+    return (json.dumps(dict(zip(FIELDS, (key, *_VALUES(response))))) + "\n").encode()

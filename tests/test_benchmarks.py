@@ -1,0 +1,74 @@
+"""The benchmarks hold: their bounds, and that a missed one is noticed."""
+
+import sys
+
+import pytest
+
+from benchmarks import teacher as benchmark
+
+ROWS = {
+    "ours : bare, create": 2.0, "ours : bare, post": 0.9, "replay of 20,000 (s)": 0.5, "connections": 0,
+    "opening 500,000 (s)": 10.0, "peak memory (GiB)": 2.0,
+}  # fmt: skip
+BOUNDS = benchmark.THROUGHPUT | benchmark.REPLAY | benchmark.OPENING
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv(benchmark.SETTINGS.key_variable, raising=False)
+
+
+def test_what_lies_on_its_bound_is_within():
+    assert benchmark.missed(ROWS, BOUNDS) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ours : bare, create", 0.89, "0.89, allowed: at least 0.9"),
+        ("ours : bare, post", 0.8999, "0.8999, allowed: at least 0.9"),
+        ("replay of 20,000 (s)", 0.51, "0.51, allowed: 0 to 0.5"),
+        ("connections", 1, "1, allowed: 0 to 0"),
+        ("opening 500,000 (s)", 10.01, "10.01, allowed: 0 to 10"),
+        ("peak memory (GiB)", 2.01, "2.01, allowed: 0 to 2"),
+        ("peak memory (GiB)", float("nan"), "nan, allowed: 0 to 2"),
+    ],
+)
+def test_what_misses_its_bound_is_named(name, value, said):
+    assert benchmark.missed(ROWS | {name: value}, BOUNDS) == [f"{name}: {said}"]
+
+
+def test_a_bound_without_its_measure_is_an_error():
+    with pytest.raises(KeyError, match="peak memory"):
+        benchmark.missed({name: value for name, value in ROWS.items() if name != "peak memory (GiB)"}, BOUNDS)
+
+
+@pytest.mark.parametrize(("words", "connections", "status"), [(["--check"], 0, 0), (["--check"], 1, 1), ([], 1, 0)])
+def test_exit_status(monkeypatch, capsys, words, connections, status):
+    rows = ROWS | {"connections": connections}
+    for measured in ("throughput", "replay", "opening"):
+        part = {name: rows[name] for name in getattr(benchmark, measured.upper())}
+        monkeypatch.setattr(benchmark, measured, lambda *_, part=part: part)
+    monkeypatch.setattr(sys, "argv", ["teacher.py", *words])
+    monkeypatch.setenv("no_proxy", "")  # so that what main sets is taken back
+    assert benchmark.main() == status
+    said = capsys.readouterr()
+    assert "connections " in said.out and ("missed: connections" in said.err) == bool(status)
+
+
+@pytest.mark.slow
+def test_twenty_thousand_replays_take_half_a_second_and_no_connection():
+    assert benchmark.missed(benchmark.replay(20_000), benchmark.REPLAY) == []
+
+
+@pytest.mark.slow
+def test_half_a_million_responses_open_in_ten_seconds_and_two_gib():
+    assert benchmark.missed(benchmark.opening(500_000), benchmark.OPENING) == []
+
+
+@pytest.mark.slow
+def test_the_throughput_is_near_that_of_the_bare_client():
+    """A short run on a machine that may be busy, so a loose bound; `make bench` has the true one."""
+    rows = benchmark.throughput(calls=600, pairs=3, concurrency=64)
+    assert benchmark.missed(rows, dict.fromkeys(benchmark.THROUGHPUT, (0.75, None))) == []
