@@ -49,7 +49,8 @@ def test_without_a_share_for_batches_they_cost_the_same():
 
 def test_terms_are_the_settings():
     given_terms = settings(kind="openai", model="m", prices=PRICES, budget=3.0, dry_run=True, unusable_retries=4)
-    assert terms_of(given_terms) == Terms(PRICES["m"], 3.0, True, 4)
+    assert terms_of(given_terms) == Terms(PRICES["m"], 3.0, True, 4, accept_failed=False)
+    assert terms_of(given_terms.model_copy(update={"failed_calls": "accept"})).accept_failed
 
 
 @pytest.mark.parametrize(("prices", "known"), [({}, "none"), (PRICES, "m, simulated")])
