@@ -230,10 +230,12 @@ def test_a_prompt_that_is_filtered_is_no_mistake_in_the_settings(code):
     assert wire.rejection(400, {"code": code}, "no").failure == "stopped by the content filter"
 
 
-@pytest.mark.parametrize("error", [None, "no", {"code": "context_length_exceeded"}, {"code": None}, [1]])
+@pytest.mark.parametrize(
+    "error", [None, "no", {"code": "context_length_exceeded"}, {"code": None}, {"code": "413"}, [1]]
+)
 def test_any_other_rejection_says_why(error):
     response = wire.rejection(413, error, "too long")
-    code = " context_length_exceeded" if isinstance(error, dict) and error["code"] else ""
+    code = " context_length_exceeded" if error == {"code": "context_length_exceeded"} else ""
     assert (response.failure, response.text, response.unusable) == (f"rejected: HTTP 413{code}", "too long", True)
     assert (response.prompt_tokens, response.attempts) == (0, 1)
 

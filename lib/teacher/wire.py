@@ -172,6 +172,7 @@ def completion_limit(settings: Settings, max_tokens: int) -> int | None:
 def rejection(status: int, error: Any, what: str) -> Response:
     """A failure of one request alone: the service will not answer this prompt. No other says anything about it."""
     code = str(error.get("code") or "" if isinstance(error, dict) else "")
+    code = "" if code == str(status) else code  # some repeat the status there
     reason = "content_filter" if code.lower() in _FILTERED else f"rejected: HTTP {status} {code:.40}".strip()
     return Response(what, reason, 0, 0)
 
