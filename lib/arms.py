@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from lib.config import Section, Train
 from lib.errors import UserError
 from lib.selection import STRATEGIES
+from lib.settings import Section, Train
 
 
 class Recipe(Section):

@@ -16,10 +16,11 @@ from dataclasses import dataclass, fields
 from statistics import mean
 
 from lib.asking import Ask, distinct_asks, missing
-from lib.config import Config, load_config
+from lib.config import load_config
 from lib.errors import UserError
 from lib.records import SPLITS, Split
 from lib.sampling import ANSWER_TOKENS, answer_ask
+from lib.settings import Config
 from lib.tasks import Task, get_task, load_splits, published_source
 from lib.teacher import Teacher, open_teacher, prompts
 from lib.teacher.store import Store, request_key

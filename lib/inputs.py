@@ -16,9 +16,10 @@ import sys
 from pathlib import Path
 
 from lib import paths
-from lib.config import Config, load_config
+from lib.config import load_config
 from lib.errors import UserError
 from lib.records import write_atomically
+from lib.settings import Config
 from lib.tasks import published_source
 from lib.tasks.reading import hub_of
 

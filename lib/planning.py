@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from transformers import PreTrainedTokenizerFast
 
 from lib.arms import Arm, Recipe
-from lib.config import Student as StudentSettings
-from lib.config import Train
 from lib.errors import UserError
 from lib.examples import Example, judged_text, majority_labels, reasoning_examples, self_evaluation_examples
 from lib.records import Evaluation, Question, Rationale, Score
 from lib.selection import candidates, select
+from lib.settings import Student as StudentSettings
+from lib.settings import Train
 from lib.student import make_tokenizer
 from lib.tasks.base import Task
 

@@ -3,6 +3,7 @@
 questions × N samples -> requests -> store or teacher -> responses -> Rationale and Failure rows
 
 Zero-shot (no exemplars) a rationale takes two calls: the second asks for the answer that the first one arrived at.
+
 sampled = sample_rationales(questions, task, teacher, store, cfg.generate)
 sampled.rows[0].text        # "Tom has 12 pens. ... The answer is (12 + 7)."
 sampled.usage.calls         # 10600
@@ -13,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lib.asking import Ask, Progress, Usage, answers, distinct_asks, together, usage_of
-from lib.config import Generate, Sampling, SelfEval
 from lib.errors import UserError
 from lib.progress import progress as show_progress
 from lib.records import SPLITS, Evaluation, Failure, Question, Rationale, Row, Split
+from lib.settings import Generate, Sampling, SelfEval
 from lib.tasks import Task
 from lib.teacher import Request, Response, Teacher, prompts
 from lib.teacher.store import Store, request_key

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast, T5Config, set_seed
 from transformers import T5ForConditionalGeneration as T5
 
-from lib.config import Student as StudentSettings
 from lib.errors import UserError
+from lib.settings import Student as StudentSettings
 
 PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
 

@@ -20,12 +20,12 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from lib import paths
-from lib.config import Slc
-from lib.config import Student as StudentSettings
 from lib.errors import UserError
 from lib.forcing import completion
 from lib.records import Question, Rationale
 from lib.scoring import Scorer
+from lib.settings import Slc
+from lib.settings import Student as StudentSettings
 from lib.student import Student, load_student, new_student
 from lib.training import Encoded, Plan, fit, limit_lengths
 from lib.workers import one_thread_worker, workers_end

@@ -1,9 +1,9 @@
 """Requests, and a teacher behind a service to ask them of: for the tests of the teacher's engine."""
 
 from lib.asking import Ask
-from lib.config import OpenAITeacher as Settings
-from lib.config import Price
 from lib.records import Question
+from lib.settings import OpenAITeacher as Settings
+from lib.settings import Price
 from lib.teacher import Pending, Request, Response
 from lib.teacher.openai import OpenAITeacher
 from lib.teacher.store import Store, request_key

@@ -9,8 +9,8 @@ from asked import PRICE, asks, question, quiet, request, stored, teacher_at
 from loopback import serve
 
 from lib.asking import Ask, Usage, answers, cost_rows, distinct_asks, missing, together, usage_of
-from lib.config import Price
 from lib.errors import UserError
+from lib.settings import Price
 from lib.teacher import OneByOne, Pending, Response
 from lib.teacher.store import Store, request_key
 from lib.teacher.terms import Terms

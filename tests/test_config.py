@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from lib import paths
 from lib.arms import make_arms, with_labels
-from lib.config import TaskName, declared_params, load_config, parse_config
+from lib.config import declared_params, load_config, parse_config
 from lib.errors import UserError
 from lib.selection import STRATEGIES
+from lib.settings import TaskName
 from lib.tasks import TASKS
 
 PROFILES = sorted((paths.ROOT / "params").glob("*.yaml"))

@@ -7,12 +7,13 @@ import yaml
 
 from lib import paths
 from lib.asking import Ask
-from lib.config import Price, load_config, parse_config
+from lib.config import load_config, parse_config
 from lib.errors import UserError
 from lib.estimate import Estimate, estimate, estimate_rationales, expected_questions, main, planned, report
 from lib.profile import composed
 from lib.records import Question
 from lib.sampling import rationale_asks, sample_rationales
+from lib.settings import Price
 from lib.tasks import get_task
 from lib.teacher import OneByOne, Pending, Request, Response, prompts
 from lib.teacher.store import Store, request_key

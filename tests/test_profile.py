@@ -8,7 +8,8 @@ import yaml
 
 from lib import paths, profile
 from lib.composition import profile_names
-from lib.config import Price, load_config, parse_config
+from lib.config import load_config, parse_config
+from lib.settings import Price
 
 
 @pytest.fixture(autouse=True)

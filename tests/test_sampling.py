@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lib.asking import Usage
-from lib.config import Generate, Price, SelfEval, load_config
+from lib.config import load_config
 from lib.errors import UserError
 from lib.records import Evaluation, Question, Rationale
 from lib.sampling import (
@@ -17,6 +17,7 @@ from lib.sampling import (
     sample_evaluations,
     sample_rationales,
 )
+from lib.settings import Generate, Price, SelfEval
 from lib.tasks import TASKS, get_task, load_questions
 from lib.teacher import OneByOne, Response, prompts
 from lib.teacher.store import Store

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config import Arithmetic, Seeds
 from lib.equations import equation_value
 from lib.errors import UserError
 from lib.records import SPLITS
+from lib.settings import Arithmetic, Seeds
 from lib.tasks.arithmetic import Fact, generate, load, parse, stories_of
 from lib.tasks.generated import generate_splits
 from lib.tasks.stories import ONE_OPERATION, TWO_OPERATIONS

@@ -14,8 +14,8 @@ import pytest
 from datasets.exceptions import DatasetGenerationError
 
 from lib import paths
-from lib.config import Data, Limits
 from lib.errors import UserError
+from lib.settings import Data, Limits
 from lib.tasks import aqua, gsm8k, multi_arith, svamp
 from lib.tasks.anli import ROUND_1
 from lib.tasks.datasets import Hub

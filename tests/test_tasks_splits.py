@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config import Data, Limits, load_config
+from lib.config import load_config
 from lib.errors import UserError
 from lib.records import SPLITS
+from lib.settings import Data, Limits
 from lib.tasks import TASKS, gsm8k, load_splits, multi_arith, published_source, splits
 from lib.tasks.reading import read_file
 from lib.tasks.splits import ACROSS, LIMIT, WITHIN, Splits, key, limited, published

@@ -3,8 +3,8 @@ import random
 
 import pytest
 
-from lib.config import Data, Limits
 from lib.errors import UserError
+from lib.settings import Data, Limits
 from lib.tasks import get_task, load_questions, load_splits
 from lib.tasks.splits import ACROSS
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config import CoinFlip, LastLetter, Seeds
 from lib.errors import UserError
 from lib.records import Question
+from lib.settings import CoinFlip, LastLetter, Seeds
 from lib.tasks import coin_flip, get_task, last_letter, load_questions
 
 SEEDS = Seeds(train=1, validation=2, test=3)

@@ -623,7 +623,7 @@ def test_an_error_in_the_other_thread_is_raised_in_this_one():
 SCRIPT = """
 import sys
 from asked import question, teacher_at
-from lib.config import Generate
+from lib.settings import Generate
 from lib.sampling import sample_rationales
 from lib.tasks import get_task
 from lib.teacher.store import Store

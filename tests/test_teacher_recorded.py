@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from lib.config import RecordedTeacher as Settings
 from lib.errors import UserError
+from lib.settings import RecordedTeacher as Settings
 from lib.teacher import Request
 from lib.teacher.prompts import cot_messages, self_eval_messages
 from lib.teacher.recorded import RecordedTeacher

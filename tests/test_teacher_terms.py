@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import paths
-from lib.config import Price, TeacherSettings, load_config
+from lib.config import load_config
 from lib.errors import UserError
+from lib.settings import Price, TeacherSettings
 from lib.teacher.terms import Budget, Terms, terms_of
 
 DEFAULTS = load_config(paths.ROOT / "params" / "default.yaml").teacher

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config import Arithmetic, CoinFlip, LastLetter, Seeds
 from lib.records import Question
+from lib.settings import Arithmetic, CoinFlip, LastLetter, Seeds
 from lib.tasks import arithmetic, coin_flip, get_task, last_letter
 from lib.teacher.simulation import arithmetic as simulated_arithmetic
 from lib.teacher.simulation import coin_flip as simulated_coin_flip

@@ -7,10 +7,10 @@ with two self-evaluations each; the questions held out have one rationale and on
 from typing import Any
 
 from lib.arms import make_arms
-from lib.config import Student as StudentSettings
-from lib.config import Train
 from lib.planning import Data, Run, plan_runs
 from lib.records import Evaluation, Question, Rationale
+from lib.settings import Student as StudentSettings
+from lib.settings import Train
 from lib.tasks import get_task
 
 STUDENT = StudentSettings(

@@ -10,9 +10,9 @@ task.check(question, rationale).wrong_steps                                 # (1
 
 from collections.abc import Callable, Sequence
 
-from lib.config import Data, Tasks
 from lib.errors import UserError
 from lib.records import SPLITS, Question, Split
+from lib.settings import Data, Tasks
 from lib.tasks import (
     add_sub,
     anli,

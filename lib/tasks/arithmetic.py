@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations, zip_longest
 
-from lib.config import Arithmetic
 from lib.errors import UserError
 from lib.records import Question
+from lib.settings import Arithmetic
 from lib.tasks.generated import generate_splits
 from lib.tasks.stories import CONTAINERS, DAYS, NAMES, OBJECTS, ONE_OPERATION, TWO_OPERATIONS, UNRELATED, Story
 

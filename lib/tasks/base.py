@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lib.config import Section
 from lib.records import Question
+from lib.settings import Section
 from lib.tasks.datasets import DataSet
 from lib.verification import Check
 

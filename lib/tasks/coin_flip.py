@@ -14,9 +14,9 @@ import random
 import re
 from dataclasses import dataclass
 
-from lib.config import CoinFlip
 from lib.errors import UserError
 from lib.records import Question
+from lib.settings import CoinFlip
 from lib.tasks.datasets import DataSet, Form, Hub, Part, Record, Row, one_of, text_of
 from lib.tasks.generated import generate_splits
 from lib.tasks.names import FIRST_NAMES

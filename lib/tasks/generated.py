@@ -3,9 +3,9 @@
 import random
 from collections.abc import Callable
 
-from lib.config import Section
 from lib.errors import UserError
 from lib.records import SPLITS, Question
+from lib.settings import Section
 
 # Draws in a row that bring nothing new before a family of questions counts as used up.
 PATIENCE = 2000

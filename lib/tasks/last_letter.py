@@ -15,9 +15,9 @@ import random
 import re
 from collections.abc import Iterable
 
-from lib.config import LastLetter
 from lib.errors import UserError
 from lib.records import Question
+from lib.settings import LastLetter
 from lib.tasks.datasets import DataSet, Form, Hub, Part, Record, Row, text_of
 from lib.tasks.generated import generate_splits
 from lib.tasks.names import FIRST_NAMES

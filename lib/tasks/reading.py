@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lib.config import Data
 from lib.errors import UserError
+from lib.settings import Data
 from lib.tasks.datasets import DataSet, Hub
 
 SUFFIXES = ("json", "jsonl", "csv", "parquet")

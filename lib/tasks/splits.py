@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from lib.config import Data, Limits
 from lib.errors import UserError
 from lib.records import SPLITS, Question, Split
+from lib.settings import Data, Limits
 from lib.tasks.datasets import DataSet, Record, form_of, tidy
 from lib.tasks.reading import Located, read_parts
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from lib.config import TeacherSettings
 from lib.errors import UserError
+from lib.settings import TeacherSettings
 from lib.teacher.terms import Budget, Terms, terms_of
 from lib.teacher.tokens import white_space_pieces
 

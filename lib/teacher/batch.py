@@ -21,9 +21,9 @@ from lib.errors import UserError
 from lib.progress import say
 from lib.teacher import ERROR, Deliver, Pending, Response, batch_rows, wire
 from lib.teacher.batch_service import BatchService
-from lib.teacher.live import REJECTED
 from lib.teacher.openai import OpenAITeacher
 from lib.teacher.own_thread import in_own_thread
+from lib.teacher.rejections import Rejections
 from lib.teacher.terms import Budget
 
 LINES, BYTES = 50_000, 100_000_000  # of one batch; a service takes so many lines and about twice as many bytes
@@ -68,7 +68,7 @@ class _Batches:
         self.under_way: dict[str, dict[str, float]] = {}  # batch id -> line waited for -> money set aside for it
         self.called_off: set[str] = set()  # batches that were being cancelled when this run began
         self.lines, self.at_once = LINES, sys.maxsize  # of a batch; batches that the service's queue has room for
-        self.answered, self.rejected = False, []  # rejections are kept back until something was answered
+        self.answered, self.rejections = False, Rejections()
 
     async def go(self) -> None:
         """Find, send, wait, collect, until nothing is waited for."""
@@ -80,7 +80,7 @@ class _Batches:
             await asyncio.sleep(self.teacher.settings.poll)
             for batch_id in list(self.under_way):
                 await self._look(batch_id)
-        self._deliver_rejected()
+        self.rejections.deliver(self.deliver)
 
     async def _find(self) -> None:
         """Take up this teacher's batches of earlier runs."""
@@ -210,23 +210,11 @@ class _Batches:
             if not response.finish_reason.startswith("rejected"):
                 self._done(line_id, response)
             elif answered or not earlier:
-                self.rejected.append((self.waiting.pop(line_id), response))
+                self.rejections.add(self.waiting.pop(line_id), response)
         if answered:
-            self._deliver_rejected()
-        return why, None if earlier else stop or self._all_rejected()
-
-    def _all_rejected(self) -> str | None:
-        """Why the run has to stop: nothing was answered yet, and it is more than one bad prompt with its samples."""
-        new = [item.request.messages for item, _ in self.rejected if item.attempts == 0]
-        if len({tuple(message["content"] for message in messages) for messages in new}) < REJECTED:
-            return None
-        response = self.rejected[0][1]
-        return f"the first lines were all {response.finish_reason}: {response.text}"
-
-    def _deliver_rejected(self) -> None:
-        while self.rejected:
-            item, response = self.rejected.pop()
-            self.deliver(item.key, response)
+            self.rejections.deliver(self.deliver)
+        bad = None if answered else self.rejections.all_bad()
+        return why, None if earlier else stop or (bad and f"the first lines were {bad}")
 
     def _stopped(self, why: str) -> UserError:
         return UserError(

@@ -7,7 +7,7 @@ read(teacher, found, request, answered)   # Response(text="...", ...), or Unansw
 
 import json
 
-from lib.config import OpenAITeacher as Settings
+from lib.settings import OpenAITeacher as Settings
 from lib.teacher import Pending, Request, Response, wire
 
 

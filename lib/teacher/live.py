@@ -19,14 +19,13 @@ from lib.errors import UserError
 from lib.progress import say
 from lib.teacher import ERROR, Deliver, Pending, Request, Response, wire
 from lib.teacher.pacing import Pacer
+from lib.teacher.rejections import Rejections
 from lib.teacher.terms import Budget
 
 BACKOFF = 0.5  # seconds: the most that is waited before the second try; doubled with each further one
 LONGEST = 60.0  # seconds between two tries
 PATIENCE = 600.0  # seconds without one accepted call after which refusals end the run
 GIVEN_UP = 10  # calls in a row that were given up, after which the service counts as gone
-# Prompts, and as many calls as are under way at once: if all are rejected before any answer, the settings are to blame.
-REJECTED = 3
 GRACE = 5.0  # seconds that calls under way are given to end when the run has to stop
 
 
@@ -46,7 +45,7 @@ class Run:
         self.waiting: Iterator[Pending] = iter(pending)
         self.left, self.answered, self.given_up = len(pending), 0, 0
         self.at_once = min(self.settings.concurrency, self.left)
-        self.rejected: list[tuple[Pending, Response]] = []
+        self.rejections = Rejections()
         self.again: Counter[str] = Counter()  # why calls were sent again
         self.deliver, self.budget, self.settled = deliver, budget, asyncio.Condition()
         self.pacer = Pacer(self.settings.requests_per_minute, self.settings.tokens_per_minute)
@@ -73,7 +72,7 @@ class Run:
             say("sent again: " + ", ".join(f"{times} ({why})" for why, times in self.again.most_common()))
         if self.stop is not None:
             raise self.stop
-        self._deliver_rejected()
+        self.rejections.deliver(self.deliver)
 
     async def _work(self) -> None:
         for item in self.waiting:
@@ -88,23 +87,11 @@ class Run:
             await self._settle(most, response)
 
     def _reject(self, item: Pending, response: Response) -> None:
-        """Keep rejections back until a call was answered: if none ever is, it is not the prompts' fault."""
-        self.rejected.append((item, response))
+        self.rejections.add(item, response)
         if self.answered:
-            self._deliver_rejected()
-        elif self._all_rejected():
-            self._stop(f"the first calls were all {response.finish_reason}: {response.text}")
-
-    def _all_rejected(self) -> bool:
-        """Whether it is more than one bad prompt with its samples, or a few bad ones faster than the first answer."""
-        new = [item.request.messages for item, _ in self.rejected if item.attempts == 0]
-        distinct = {tuple(message["content"] for message in messages) for messages in new}
-        return len(distinct) >= REJECTED and len(new) >= self.at_once
-
-    def _deliver_rejected(self) -> None:
-        while self.rejected:
-            item, response = self.rejected.pop()
-            self.deliver(item.key, response)
+            self.rejections.deliver(self.deliver)
+        elif why := self.rejections.all_bad(self.at_once):
+            self._stop(f"the first calls were {why}")
 
     async def _set_aside(self, most: tuple[int, int]) -> None:
         """Wait until the budget has room for this call; stop the run where it never will."""

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import openai
 
-from lib.config import OpenAITeacher as Settings
 from lib.errors import UserError
+from lib.settings import OpenAITeacher as Settings
 from lib.teacher import Deliver, Pending, Request, Response, wire
 from lib.teacher.live import Run
 from lib.teacher.own_thread import in_own_thread

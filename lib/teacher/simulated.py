@@ -16,9 +16,9 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from lib.config import SimulatedTeacher as Settings
 from lib.errors import UserError
 from lib.records import Question, Verdict
+from lib.settings import SimulatedTeacher as Settings
 from lib.tasks import get_task
 from lib.teacher import OneByOne, Request, Response
 from lib.teacher.prompts import question_of, rationale_of, reasoning_of

@@ -8,8 +8,8 @@ if budget.fits(0.01): ...                                      # False where it 
 
 from dataclasses import dataclass
 
-from lib.config import Price, TeacherSettings
 from lib.errors import UserError
+from lib.settings import Price, TeacherSettings
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from time import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from lib.config import OpenAITeacher as Settings
 from lib.errors import UserError
+from lib.settings import OpenAITeacher as Settings
 from lib.teacher import Request, Response
 from lib.teacher.prompts import as_text, stops
 from lib.teacher.tokens import by_characters, prompt_tokens
