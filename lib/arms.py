@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from lib.errors import UserError
-from lib.selection import STRATEGIES
-from lib.settings import Section, Train
+from lib.selection import check_strategy
+from lib.settings import BASE, Section, Train
 
 
 class Recipe(Section):
@@ -30,6 +30,12 @@ class Recipe(Section):
     self_eval_steps   optimiser steps of phase 1
     steps_of          take as many steps in all as this arm takes in both phases
     tokens_of         take as many steps as spend the same non-padding tokens as this arm does in both phases
+    student           which student learns: "base" (section `student`) or a name of section `students`
+    scorer            by whose scores `select` chooses; not given: the student's own
+    format            "multitask": `predict:` -> label, `explain:` -> rationale | "rationale then answer":
+                      question -> "rationale --> label" (Fine-tune-CoT), and so it answers
+    chain, round      refined rationales instead of the originals: which chain's (section slc.refine), of which round;
+                      round 0 are the originals, whatever the chain
     """
 
     rationales: Annotated[int, Field(ge=1)] = 1
@@ -43,6 +49,21 @@ class Recipe(Section):
     self_eval_steps: Annotated[int, Field(ge=1)]
     steps_of: str | None = None
     tokens_of: str | None = None
+    student: str = BASE
+    scorer: str | None = None
+    format: Literal["multitask", "rationale then answer"] = "multitask"
+    chain: str = ""
+    round: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def rationale_first(self) -> bool:
+        """Whether the label is the end of the rationale; labels alone are learned the one way there is."""
+        return self.explain and self.format == "rationale then answer"
+
+    @property
+    def scored_by(self) -> str:
+        """The student whose scores choose."""
+        return self.scorer or self.student
 
 
 class Arm(Section):
@@ -98,15 +119,26 @@ def _arm(name: str, difference: dict[str, Any], train: Train, where: str) -> Arm
         raise UserError(f"{where}: {name!r}: expected keys and values, given {difference!r:.60}")
     if isinstance(difference.get("against"), str):
         difference = {**difference, "against": [difference["against"]]}
-    if "select" in difference and difference["select"] not in STRATEGIES:
-        raise UserError(f"{where}: {name!r}: no strategy {difference['select']!r}; strategies: {', '.join(STRATEGIES)}")
     base = {"lam": train.lam, "steps": train.steps, "self_eval_steps": train.self_eval_steps}
     given = {key: value for key, value in difference.items() if key != "against"}
     against = difference.get("against", [])
     try:
-        return Arm(name=name, recipe=Recipe(**{**base, **given}), against=tuple(against))
+        arm = Arm(name=name, recipe=Recipe(**{**base, **given}), against=tuple(against))
+        check_strategy(arm.recipe.select)
     except (ValidationError, TypeError) as error:
         raise UserError(f"{where}: {name!r}: {_explain(error, given)}") from None
+    except UserError as error:
+        raise UserError(f"{where}: {name!r}: select: {error}") from None
+    if arm.recipe.evaluations and (reason := _without_evaluations(arm.recipe)):
+        raise UserError(f"{where}: {name!r}: evaluations: {arm.recipe.evaluations}, but {reason}; allowed: 0")
+    return arm
+
+
+def _without_evaluations(recipe: Recipe) -> str | None:
+    """Why there is no phase 1 for a recipe; None if there may be one."""
+    if recipe.rationale_first:
+        return "phase 1 has a label and a critique to learn, which takes format: multitask"
+    return f"round {recipe.round}: refined rationales have no self-evaluations" if recipe.round else None
 
 
 def _explain(error: Exception, given: dict) -> str:

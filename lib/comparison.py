@@ -2,19 +2,28 @@
 
 frame = overview(results)                       # a row an arm: accuracy mean and std over seeds, flawed share, ...
 pairs = comparisons(results, arms, alpha, draws)  # a row a pair: difference, interval, Holm-adjusted p, verdict
+
+A finding (`ablate.findings`) sets some of the arms against one key of their recipes: see `place`.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from lib import statistics
-from lib.arms import Arm
+from lib.arms import Arm, Recipe
+from lib.errors import UserError
 from lib.evaluate import agreement, auc
 from lib.runs import Result
+from lib.settings import Finding
+from lib.tables import DASH, mean_std_text
 
 PHASES = ("after phase 1", "after phase 2")
+ORIGINALS = "originals"  # the chain of rationales that were not refined
+PAIR_COLUMNS = ["arm", "against", "difference", "low", "high", "p", "holm", "mcnemar", "verdict"]
 
 
 def by_arm(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -34,7 +43,7 @@ def correct(group: Sequence[Result]) -> np.ndarray:
 def overview(results: Sequence[Result]) -> pd.DataFrame:
     """One row an arm, indexed by its name; shares between 0 and 1, means over seeds; nan: no such thing.
 
-    accuracy, std         of `predict:` on test questions
+    accuracy, std         on test questions, as the student answers: after `predict:`, or at its rationale's end
     wrong step            of the student's rationales, those in which the verifier refutes a step
     uncheckable           of the student's rationales, those in which it finds nothing that could be checked
     rationale accuracy    share of its rationales that arrive at the right answer
@@ -65,29 +74,136 @@ def comparisons(results: Sequence[Result], arms: Mapping[str, Arm], alpha: float
     mcnemar                 exact p of each seed
     verdict                 the finding in words; "not separated" with the smallest difference that could have been seen
     """
+    ran = by_arm(results)
+    return _compare(results, [(name, other) for name in ran for other in arms[name].against], alpha, draws)
+
+
+def place(title: str, finding: Finding, arms: Mapping[str, Arm]) -> pd.DataFrame:
+    """Where the arms of a finding stand: one row an arm with its x and its `by`, in the order given.
+
+    x: rationales, by: select, arms: [1 random, 2 random, 2 easiest]
+                     arm  x      by
+    0           1 random  1  random
+    1           2 random  2  random
+    2         2 easiest   2  rd_low
+
+    A key is one of `Recipe`, or "arm": its name. A scorer not given is the arm's own student. The originals, which
+    belong to no chain, are where every chain starts: `by: chain` gives them a row in each. With H-labels alone "x" is
+    "x (H)". UserError for an unknown key or arm, and for two arms in one place.
+    """
+    for key in filter(None, (finding.x, finding.by)):
+        if key not in (allowed := [*Recipe.model_fields, "arm"]):
+            raise UserError(f"ablate.findings: {title!r}: no recipe has a key {key!r}; allowed: {', '.join(allowed)}")
+    named = [_named(name, arms, title) for name in finding.arms]
+    rows = [(arm.name, _value(arm, finding.x), _value(arm, finding.by) if finding.by else "") for arm in named]
+    if finding.by == "chain":
+        rows = list(_from_the_originals(rows))
+    frame = pd.DataFrame(rows, columns=["arm", "x", "by"])
+    if len(same := frame[frame.duplicated(["x", "by"], keep=False)]):
+        first, second = same[(same.x == same.x.iloc[0]) & (same.by == same.by.iloc[0])].arm.iloc[:2]
+        key = " and ".join(filter(None, (finding.x, finding.by)))
+        raise UserError(f"ablate.findings: {title!r}: arms {first!r} and {second!r} are alike in {key}")
+    return frame
+
+
+def reached(placed: pd.DataFrame, results: Sequence[Result], alpha: float, draws: int) -> pd.DataFrame:
+    """The rows of `place` whose arm was run, with their test accuracy.
+
+    mean, std, seeds   over seeds
+    low, high          the mean's interval at level 1 − alpha: the bootstrap of seeds and questions
+    """
+    ran = by_arm(results)
+    found = placed[placed.arm.isin(ran)].reset_index(drop=True)
+    spread = {arm: _spread(correct(ran[arm]), alpha, draws) for arm in found.arm.unique()}
+    rows = pd.DataFrame([spread[arm] for arm in found.arm], columns=["mean", "std", "low", "high", "seeds"])
+    return pd.concat([found, rows], axis=1)
+
+
+def grid(points: pd.DataFrame, x: str, by: str | None) -> pd.DataFrame:
+    """`reached` as a table of texts: a row for each `by`, a column for each x; without `by` a row for each x."""
+    texts = points.assign(text=[mean_std_text(m, s) for m, s in zip(points["mean"], points["std"])])
+    columns = sorted(points.x.unique()) if is_numeric_dtype(points.x) else list(points.x.unique())
+    if by is None:
+        return texts.set_index("x").loc[columns, ["text"]].set_axis(["accuracy (%)"], axis=1).rename_axis(x)
+    table = texts.pivot(index="by", columns="x", values="text").reindex(points.by.unique())[columns].fillna(DASH)
+    return table.set_axis([f"{x} {c}" if is_numeric_dtype(points.x) else str(c) for c in columns], axis=1).rename_axis(
+        by
+    )
+
+
+def from_the_first(points: pd.DataFrame, results: Sequence[Result], alpha: float, draws: int) -> pd.DataFrame:
+    """Every arm of a finding against its first one with the same `by`; columns as `comparisons`, one Holm for all."""
+    first = points.groupby("by", sort=False).arm.transform("first")
+    return _compare(results, list(zip(points.arm[points.arm != first], first[points.arm != first])), alpha, draws)
+
+
+def in_words(title: str, pairs: pd.DataFrame, alpha: float) -> str:
+    """A finding as text: the differences that are separated, and of the others the largest, each with its verdict."""
+    if not len(pairs):
+        return f"{title}: nothing to compare."
+    told = pd.Series([f"{p.arm} against {p.against}: {p.verdict}" for p in pairs.itertuples()], pairs.index)
+    sure = pairs.holm < alpha
+    text = f"{title}: {sure.sum()} of {len(pairs)} differences separated"
+    text += f": {'; '.join(told[sure])}" if sure.any() else ""
+    if not sure.all():
+        largest = told[pairs.difference[~sure].abs().idxmax()]
+        text += f". The largest{' of the others' if sure.any() else ''}: {largest}"
+    return f"{text}."
+
+
+def slug(title: str) -> str:
+    """A finding's title as the name of its files: "Level × student (k = 1)" is "finding-level-student-k-1"."""
+    return "-".join(["finding", *re.findall(r"[a-z0-9]+", title.lower())])
+
+
+def _compare(results: Sequence[Result], pairs: Iterable[tuple[str, str]], alpha: float, draws: int) -> pd.DataFrame:
+    """The rows of `comparisons` for those of the pairs whose arms were both run."""
     matrices = {name: correct(group) for name, group in by_arm(results).items()}
-    pairs = [(name, other) for name in matrices for other in arms[name].against if other in matrices]
+    pairs = [(a, b) for a, b in pairs if a in matrices and b in matrices]
     found = [statistics.paired_bootstrap(matrices[a], matrices[b], draws=draws, alpha=alpha) for a, b in pairs]
     adjusted = statistics.holm([d.p for d in found]) if found else []
-    return pd.DataFrame(
-        [
-            {
-                "arm": a,
-                "against": b,
-                "difference": d.mean,
-                "low": d.low,
-                "high": d.high,
-                "p": d.p,
-                "holm": p,
-                "mcnemar": " · ".join(
-                    statistics.p_text(statistics.mcnemar_exact(x, y)) for x, y in zip(matrices[a], matrices[b])
-                ),
-                "verdict": statistics.describe(d, alpha, p),
-            }
-            for (a, b), d, p in zip(pairs, found, adjusted)
-        ],
-        columns=["arm", "against", "difference", "low", "high", "p", "holm", "mcnemar", "verdict"],
-    )
+    rows = [
+        (a, b, d.mean, d.low, d.high, d.p, p, _mcnemar(matrices[a], matrices[b]), statistics.describe(d, alpha, p))
+        for (a, b), d, p in zip(pairs, found, adjusted)
+    ]
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+
+
+def _spread(right: np.ndarray, alpha: float, draws: int) -> tuple[float, float, float, float, int]:
+    """Mean, std, low, high and number of seeds of an arm's accuracy: its difference from an arm that is never right."""
+    mean, std = statistics.mean_std(right)
+    found = statistics.paired_bootstrap(right, np.zeros_like(right), draws=draws, alpha=alpha)
+    return mean, std, max(0.0, found.low), min(1.0, found.high), len(right)  # a share: no interval leaves [0, 1]
+
+
+def _mcnemar(a: np.ndarray, b: np.ndarray) -> str:
+    return " · ".join(statistics.p_text(statistics.mcnemar_exact(x, y)) for x, y in zip(a, b))
+
+
+def _named(name: str, arms: Mapping[str, Arm], title: str) -> Arm:
+    found = arms.get(name) or arms.get(f"{name} (H)")
+    if found is None:
+        raise UserError(f"ablate.findings: {title!r}: no arm {name!r}; arms: {', '.join(arms)}")
+    return found
+
+
+def _value(arm: Arm, key: str):
+    """What an arm's recipe says of a key, as it is shown."""
+    if key == "arm":
+        return arm.name
+    value = getattr(arm.recipe, key)
+    if key == "scorer":
+        return arm.recipe.scored_by
+    if key == "chain":
+        return value or ORIGINALS
+    return str(value) if isinstance(value, bool) or value is None else value
+
+
+def _from_the_originals(rows: list[tuple]) -> Iterable[tuple]:
+    """Rows (arm, x, chain), those of the originals once in each chain."""
+    chains = list(dict.fromkeys(by for _, _, by in rows if by != ORIGINALS)) or [ORIGINALS]
+    for arm, x, by in rows:
+        yield from ((arm, x, chain) for chain in (chains if by == ORIGINALS else [by]))
 
 
 def _summary(group: Sequence[Result]) -> dict:

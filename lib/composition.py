@@ -6,9 +6,9 @@ params/table1.yaml                          params/default.yaml with it
     train: {labels: [teacher, gold]}              labels: [teacher, gold]
                                                   seeds: [0, 1, 2]          # as in default.yaml
 
-Mappings merge key by key, however deep. Replaced whole are lists and the two mappings that a reader wants to see in
-one place: `train.arms` and `teacher.openai.parameters`. A key that is not there already is an error, but for a new
-model in `teacher.prices`.
+Mappings merge key by key, however deep. Replaced whole are lists and the mappings that a reader wants to see in one
+place: `train.arms`, `students`, `ablate.findings` and `teacher.openai.parameters`. A key that is not there already is
+an error, but for a new model in `teacher.prices`.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ import yaml
 from lib import paths
 from lib.errors import UserError
 
-WHOLE = {("train", "arms"), ("teacher", "openai", "parameters")}
+WHOLE = {("train", "arms"), ("students",), ("ablate", "findings"), ("teacher", "openai", "parameters")}
 OPEN = {("teacher", "prices")}
 
 

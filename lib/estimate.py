@@ -1,6 +1,6 @@
 """What will it cost? Calls, tokens and money, before anything is sent.
 
-    python -m lib.estimate                     # of params.yaml, for stages 01 and 02; `make estimate`
+    python -m lib.estimate                     # of params.yaml, for stages 01 to 03; `make estimate`
     python -m lib.estimate params/table1.yaml
 
 A notebook estimates from its very requests (`estimate`). Before there are any, the command line reckons from the
@@ -19,16 +19,17 @@ from lib.asking import Ask, distinct_asks, missing
 from lib.config import load_config
 from lib.errors import UserError
 from lib.records import SPLITS, Split
-from lib.sampling import ANSWER_TOKENS, answer_ask
-from lib.settings import Config
+from lib.settings import Config, TeacherSettings
 from lib.tasks import Task, get_task, load_splits, published_source
 from lib.teacher import Teacher, open_teacher, prompts
 from lib.teacher.store import Store, request_key
 from lib.teacher.terms import Terms
 from lib.teacher.tokens import prompt_tokens
+from lib.zero_shot import ANSWER_TOKENS, answer_ask
 
 ENOUGH = 20  # stored answers whose mean length stands for the others'
 ANSWER_EXPECTED = 8  # completion tokens of a second zero-shot call
+RATING_EXPECTED = 4  # and of a rating
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,18 @@ def expected_questions(config: Config) -> Questions:
 
 
 def planned(config: Config, questions: Questions) -> dict[str, Estimate]:
-    """Stage ("generate", "self_eval") -> its estimate, for an empty store and as if every answer were usable."""
+    """Stage ("generate", "self_eval", "slc") -> its estimate, for empty stores and as if every answer were usable."""
     task, teacher = get_task(config.task), open_teacher(config.teacher)
     asked = teacher.count("word " * round(questions.characters / 5))
     first, reasoning = _planned_rationales(config, task, teacher, questions.sizes, asked)
     several = config.generate.rationales
     rationales = {split: n * (several if split == "train" else 1) for split, n in questions.sizes.items()}
-    return {"generate": first, "self_eval": _planned_evaluations(config, task, teacher, rationales, asked + reasoning)}
+    return {
+        "generate": first,
+        "self_eval": _planned_evaluations(config, task, teacher, rationales, asked + reasoning),
+        "slc": _planned_refinement(config, task, teacher, questions.sizes["train"], asked)
+        + _planned_ratings(config, teacher, questions.sizes["train"], asked + reasoning),
+    }
 
 
 def _planned_rationales(config: Config, task: Task, teacher: Teacher, sizes: dict, asked: int):
@@ -158,6 +164,34 @@ def _planned_evaluations(config: Config, task: Task, teacher: Teacher, rationale
     prompt = prompt_tokens(messages, teacher.count) + judged
     length = round(_mean_of_exemplars(messages, settings.max_tokens, teacher))
     return _priced(teacher.terms, calls, calls * prompt, calls * length, calls * teacher.limit(settings.max_tokens))
+
+
+def _planned_refinement(config: Config, task: Task, teacher: Teacher, train: int, asked: int) -> Estimate:
+    """Every chain's rounds, each shown as many exemplars as set, as long as the prompt file's."""
+    settings, most = config.slc.refine, teacher.limit(config.generate.max_tokens)
+    chains = len(settings.chains) + (bool(settings.chains) and _imitates(config.teacher))
+    rounds = [min(settings.questions or train, train)] * (settings.rounds - 1) + [train] * (settings.rounds > 0)
+    calls = chains * sum(rounds) * settings.rationales
+    shown = prompts.load_prompt(task.prompts, prompts.COT)
+    length = mean(teacher.count(exemplar.rationale) for exemplar in shown.exemplars)
+    turn = mean(teacher.count(f"Q: {exemplar.question}") for exemplar in shown.exemplars) + length
+    prompt = teacher.count(shown.system) + round(settings.exemplars * turn) + asked
+    return _priced(teacher.terms, calls, calls * prompt, calls * min(round(length), most), calls * most)
+
+
+def _imitates(teacher: TeacherSettings) -> bool:
+    """Whether a control chain is run: with the simulated teacher's imitation off."""
+    return teacher.kind == "simulated" and teacher.simulated.imitation
+
+
+def _planned_ratings(config: Config, teacher: Teacher, train: int, judged: int) -> Estimate:
+    """A call for each rationale that a strategy may choose, as if no two chose the same while there are others."""
+    strategies = len(config.slc.strategies) * (1 + len(config.students))
+    chosen = min(strategies * config.slc.keep, config.generate.rationales)
+    rated = min(config.slc.judged, train) if config.teacher.kind == "openai" else 0
+    prompt, calls = prompt_tokens(prompts.rating_messages("", ""), teacher.count) + judged, rated * chosen
+    at_most = calls * teacher.limit(prompts.RATING_TOKENS)
+    return _priced(teacher.terms, calls, calls * prompt, calls * RATING_EXPECTED, at_most)
 
 
 def report(config: Config) -> str:

@@ -104,22 +104,38 @@ def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
     return _share(rankdata(scores)[labels].sum() - positive * (positive + 1) / 2, positive * negative)
 
 
-def auc_interval(scores, labels, clusters, draws: int = 1000, seed: int = 0, alpha: float = 0.05) -> Interval:
+def auc_within(scores: Sequence[float], labels: Sequence[bool], strata: Sequence) -> float:
+    """AUC over the pairs of one stratum only, such as rationales of one question, or of one style.
+
+    scores float[N], labels bool[N], strata N names; every pair counts alike, so a stratum counts by its pairs.
+    returns  nan where no stratum holds both classes
+    auc_within([3, 1, 9, 2], [True, False, True, True], ["a", "a", "b", "a"])   # 1.0: 3 > 1 and 2 > 1
+    """
+    scores, labels = _scored(scores, labels)
+    _same_length(scores, strata)
+    wins, pairs = _wins_by_stratum(scores, labels, np.unique(np.asarray(strata), return_inverse=True)[1])
+    return _share(wins.sum(), pairs.sum())
+
+
+def auc_interval(
+    scores, labels, clusters, draws: int = 1000, seed: int = 0, alpha: float = 0.05, strata: Sequence | None = None
+) -> Interval:
     """AUC with a percentile bootstrap interval that resamples whole clusters (a question with all its rationales).
 
     scores float[N], labels bool[N], clusters N ids; a resampled question brings all its rationales.
+    strata   N names: pairs of one stratum only (`auc_within`); a stratum inside one cluster is resampled with it
     """
-    scores, labels = _scored(scores, labels)
-    _same_length(scores, clusters)
-    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
-    rng, drawn = np.random.default_rng(seed), []
-    for start in range(0, draws, chunk := MEMORY // len(scores) + 1):
-        size = (min(chunk, draws - start), len(names))
-        drawn.append(_weighted_auc(scores, labels, _multiplicity(rng, size)[:, cluster]))
-    values = np.concatenate(drawn)
-    undefined = int(np.isnan(values).sum())
-    low, high = (NAN, NAN) if undefined == draws else np.nanquantile(values, [alpha / 2, 1 - alpha / 2])
-    return Interval(auc(scores, labels), float(low), float(high), undefined)
+    value = auc(scores, labels) if strata is None else auc_within(scores, labels, strata)
+    return _interval(value, _resampled_auc(scores, labels, clusters, strata, draws, seed), alpha)
+
+
+def auc_difference(
+    a, b, labels, clusters, draws: int = 1000, seed: int = 0, alpha: float = 0.05, strata: Sequence | None = None
+) -> Interval:
+    """AUC of scores `a` minus AUC of scores `b` on the same items, paired: both see the same resampled clusters."""
+    of = [auc(s, labels) if strata is None else auc_within(s, labels, strata) for s in (a, b)]
+    first, second = (_resampled_auc(s, labels, clusters, strata, draws, seed) for s in (a, b))
+    return _interval(of[0] - of[1], first - second, alpha)
 
 
 def calibration(probabilities: Sequence[float], outcomes: Sequence[bool], bins: int = 10) -> Calibration:
@@ -140,18 +156,69 @@ def repeated_ngram_share(tokens: Sequence[str], n: int = 4) -> float:
     return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
 
 
-def _weighted_auc(scores, labels, weights) -> np.ndarray:
-    """float[draws]: AUC when row i counts weights[draw, i] times; nan where a draw holds one class only."""
+def _interval(value: float, drawn: np.ndarray, alpha: float) -> Interval:
+    undefined = int(np.isnan(drawn).sum())
+    low, high = (NAN, NAN) if undefined == len(drawn) else np.nanquantile(drawn, [alpha / 2, 1 - alpha / 2])
+    return Interval(float(value), float(low), float(high), undefined)
+
+
+def _resampled_auc(scores, labels, clusters, strata, draws: int, seed: int) -> np.ndarray:
+    """float[draws]: AUC of each resample of clusters; the same resamples for the same seed and clusters."""
+    scores, labels = _scored(scores, labels)
+    _same_length(scores, clusters)
+    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
+    stratum = np.zeros(len(scores), int) if strata is None else np.unique(np.asarray(strata), return_inverse=True)[1]
+    nested = strata is not None and len(np.unique(np.c_[stratum, cluster], axis=0)) == stratum.max() + 1
+    sums = _drawn_with_cluster if nested else _drawn_across
+    rng, drawn = np.random.default_rng(seed), []
+    for start in range(0, draws, chunk := MEMORY // len(scores) + 1):
+        weights = multiplicity(rng, (min(chunk, draws - start), len(names)))
+        wins, pairs = sums(scores, labels, cluster, stratum, weights)
+        drawn.append(np.divide(wins, pairs, out=np.full(len(pairs), NAN), where=pairs > 0))
+    return np.concatenate(drawn)
+
+
+def _drawn_with_cluster(scores, labels, cluster, stratum, weights) -> tuple[np.ndarray, np.ndarray]:
+    """(wins, pairs), float[draws] each, of strata inside clusters: a cluster drawn twice counts twice."""
+    home = np.zeros(stratum.max() + 1, int)
+    home[stratum] = cluster
+    sums = (np.bincount(home, of, weights.shape[1]) for of in _wins_by_stratum(scores, labels, stratum))
+    wins, pairs = (weights @ of for of in sums)
+    return wins, pairs
+
+
+def _drawn_across(scores, labels, cluster, stratum, weights) -> tuple[np.ndarray, np.ndarray]:
+    """(wins, pairs), float[draws] each, of strata that clusters share: copies of a cluster meet each other, too."""
+    parts = [stratum == s for s in range(stratum.max() + 1)]
+    sums = [_weighted_wins(scores[own], labels[own], cluster[own], weights) for own in parts]
+    wins, pairs = (sum(of) for of in zip(*sums))
+    return wins, pairs
+
+
+def _weighted_wins(scores, labels, cluster, weights) -> tuple[np.ndarray, np.ndarray]:
+    """(wins, pairs), float[draws] each, when row i counts weights[draw, cluster[i]] times; a tie is half a win."""
     order = np.argsort(scores, kind="stable")
     starts = np.unique(scores[order], return_index=True)[1]  # where each group of ties begins
-    positive = np.add.reduceat(weights[:, order] * labels[order], starts, axis=1)  # (draws, groups)
-    negative = np.add.reduceat(weights[:, order] * ~labels[order], starts, axis=1)
-    wins = positive * (np.cumsum(negative, axis=1) - negative / 2)
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    return np.divide(wins.sum(axis=1), pairs, out=np.full(len(pairs), NAN), where=pairs > 0)
+    drawn = np.ascontiguousarray(weights.T, dtype=np.int32)[cluster[order]]  # (N, draws); rows copied whole: fast
+    every = np.add.reduceat(drawn, starts)  # (groups, draws)
+    drawn[~labels[order]] = 0
+    positive = np.add.reduceat(drawn, starts)
+    negative = every - positive
+    wins = np.einsum("gd,gd->d", positive, np.cumsum(negative, axis=0) - negative / 2)
+    return wins, positive.sum(axis=0) * negative.sum(axis=0)
 
 
-def _multiplicity(rng, size: tuple[int, int]) -> np.ndarray:
+def _wins_by_stratum(scores, labels, stratum) -> tuple[np.ndarray, np.ndarray]:
+    """(wins, pairs), float[S] each: Mann–Whitney U and n₁ n₀ of each stratum; stratum int[N], 0 to S − 1."""
+    level = np.unique(scores, return_inverse=True)[1]
+    sizes = np.bincount(stratum)
+    ranks = rankdata(stratum * (level.max() + 1) + level) - (np.cumsum(sizes) - sizes)[stratum]
+    positive = np.bincount(stratum, labels)
+    wins = np.bincount(stratum, ranks * labels) - positive * (positive + 1) / 2
+    return wins, positive * (sizes - positive)
+
+
+def multiplicity(rng, size: tuple[int, int]) -> np.ndarray:
     """int[draws, n]: how often each of n clusters is drawn."""
     draws, n = size
     picks = rng.integers(n, size=size) + n * np.arange(draws)[:, None]

@@ -5,13 +5,16 @@ Phase 2 (reasoning), one example a (question, rationale); phase 1 (self-evaluati
     Example("arithmetic-train-00000/000", source="Tom has 3 pens. ...", label="(3 + 4)", rationale="Tom has ...")
     Example("arithmetic-train-00000/000/002", source="Tom has 3 pens. ... The answer is (3 + 4).",
             label="correct", rationale="Every step follows ...")
+
+A student that writes its rationale first (Fine-tune-CoT) learns both as one target: "There ... = 7. --> (3 + 4)".
 """
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from lib.errors import UserError
+from lib.forcing import ARROW, completion
 from lib.records import Evaluation, Question, Rationale
 
 PREDICT, EXPLAIN = "predict: ", "explain: "
@@ -19,20 +22,34 @@ PREDICT, EXPLAIN = "predict: ", "explain: "
 
 @dataclass(frozen=True)
 class Example:
-    """What one example asks: `predict: source` -> label and, if there is one, `explain: source` -> rationale."""
+    """What one example asks: `predict: source` -> label and, if there is one, `explain: source` -> rationale.
+
+    rationale_first   one task instead: source -> "rationale --> label"
+    """
 
     id: str
     source: str
     label: str
     rationale: str | None
+    rationale_first: bool = False
 
     def pairs(self) -> list[tuple[str, str]]:
         """(input text, target text) of each task."""
+        if self.rationale_first:
+            return [(self.source, completion(self.rationale, self.label))]
         label = [(PREDICT + self.source, self.label)]
         return label if self.rationale is None else [*label, (EXPLAIN + self.source, self.rationale)]
 
     def as_dict(self) -> dict:
-        return asdict(self)
+        """Its fields; `rationale_first` only if it is set, so that the ids of earlier runs stay as they are."""
+        fields = {"id": self.id, "source": self.source, "label": self.label, "rationale": self.rationale}
+        return {**fields, "rationale_first": True} if self.rationale_first else fields
+
+
+def parted(text: str) -> tuple[str, str | None]:
+    """A student's "rationale --> label" in its parts; without an arrow the label is None, after several the last."""
+    rationale, arrow, label = f" {text} ".rpartition(ARROW)
+    return (rationale.strip(), label.strip()) if arrow else (text.strip(), None)
 
 
 def reasoning_examples(
@@ -41,6 +58,7 @@ def reasoning_examples(
     labels: str,
     explain: bool,
     votes: dict[str, str],
+    rationale_first: bool = False,
 ) -> list[Example]:
     """Phase 2's examples: one a chosen rationale.
 
@@ -48,13 +66,16 @@ def reasoning_examples(
     labels   "teacher": each rationale's own teacher_label (P-label); "gold" (H-label);
              "majority": the question's most frequent teacher_label
     votes    the majority label of each question (`majority_labels`)
+    rationale_first   of those with a rationale: it is the reasoning, and the label its end
     """
+    first = explain and rationale_first
     return [
         Example(
             id=rationale.id,
             source=questions[question_id].text,
             label=_label(questions[question_id], rationale, labels, votes),
-            rationale=rationale.text if explain else None,
+            rationale=(rationale.reasoning if first else rationale.text) if explain else None,
+            rationale_first=first,
         )
         for question_id, rationales in sorted(chosen.items())
         for rationale in rationales

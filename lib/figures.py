@@ -31,6 +31,8 @@ WIDTH = 5.4  # inches; narrow, so that text stays readable on a 400 px screen
 GROWTH = 1.35  # how far a figure may be enlarged on a wide page
 GREY = "#767676"
 COLUMNS = 3  # panels beside each other
+BESIDE = 20  # letters of a name, up to which two of them have room beside each other
+ACROSS = 40  # letters of a name that fit the width of the axes
 HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 
@@ -106,7 +108,8 @@ def distribution(groups: Mapping[str, Sequence[float]], xlabel: str, log: bool =
     The axis spans the middle 99 % of all values; those outside count in the outermost bins. An empty group is an error.
     """
     edges = _edges(groups, log, bins)
-    figure, ax = plt.subplots(layout="constrained")
+    names = [f"{name} (n = {len(values)})" for name, values in groups.items()]
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.4 + 0.2 * max(_lifts(names))), layout="constrained")
     for i, values in enumerate(groups.values()):
         look = {"color": f"C{i}", "linestyle": ("-", "--", ":", "-.")[i % 4]}
         share = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
@@ -119,7 +122,7 @@ def distribution(groups: Mapping[str, Sequence[float]], xlabel: str, log: bool =
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(ticker.NullFormatter())
     ax.set(xlabel=xlabel, ylabel="share of rationales", xlim=(edges[0], edges[-1]), ylim=(0, None))
-    direct_labels(ax, [f"{name} (n = {len(values)})" for name, values in groups.items()])
+    direct_labels(ax, names)
     sns.despine(ax=ax)
     return figure
 
@@ -155,10 +158,25 @@ def curves(
 
 
 def direct_labels(ax: Axes, names: Sequence[str]) -> None:
-    """Names above the axes, side by side, each in the colour of its line: names[i] belongs to colour Ci."""
-    for i, name in enumerate(names):
+    """Names above the axes, each in the colour of its line: names[i] belongs to colour Ci.
+
+    One or two short ones stand side by side; more, or longer ones, below each other in the order given.
+    """
+    lifts = _lifts(names)
+    line = 1.3 * mpl.rcParams["font.size"]  # points
+    for i, (name, lift) in enumerate(zip(names, lifts)):
         dark = [0.75 * part for part in mpl.colors.to_rgb(f"C{i}")]  # readable as text on white
-        ax.text(i / len(names), 1.02, name, color=dark, transform=ax.transAxes, va="bottom", weight="bold")
+        ax.annotate(
+            textwrap.fill(name, ACROSS), (0 if any(lifts) else i / len(names), 1), (0, 5 + lift * line),
+            xycoords="axes fraction", textcoords="offset points", color=dark, va="bottom", weight="bold",
+        )  # fmt: skip
+
+
+def _lifts(names: Sequence[str]) -> list[int]:
+    """How many lines of text stand between each name and the axes; all 0: the names stand side by side."""
+    lines = [len(textwrap.wrap(name, ACROSS)) for name in names]
+    beside = len(names) <= 2 and all(len(name) <= BESIDE for name in names)
+    return [0 if beside else sum(lines[i + 1 :]) for i in range(len(names))]
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:

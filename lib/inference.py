@@ -1,41 +1,48 @@
 """What a student writes and how it judges.
 
-predict(student, ["predict: Tom has ..."], max_tokens=32)     # ["(3 + 4)"], greedy
+write(student, ["predict: Tom has ..."], max_tokens=32)       # [Written("(3 + 4)", tokens=5, at_limit=False)], greedy
 verdict_probabilities(student, ["Tom has 3 pens. ..."])       # [[.9, .08, .02]]: correct, wrong, uncertain
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from lib.encoding import Encoded, collator, source_ids, target_ids
+from lib.errors import UserError
 from lib.examples import PREDICT
 from lib.losses import mean_by_row
 from lib.records import VERDICTS
 from lib.student import Student
-from lib.training import Encoded, collate, task_nll
+from lib.training import task_nll
+
+
+class Written(NamedTuple):
+    """What a student wrote: the text, its length in tokens without the end, and whether only the limit ended it."""
+
+    text: str
+    tokens: int
+    at_limit: bool
 
 
 @torch.inference_mode()
-def write(student: Student, sources: Sequence[str], max_tokens: int, batch: int = 128) -> list[str]:
-    """The student's greedy output for each input text, in the given order; inputs of like length share a batch."""
-    model, tokenizer = student.model.eval(), student.tokenizer
-    ids = tokenizer(list(sources))["input_ids"] if sources else []
+def write(student: Student, sources: Sequence[str], max_tokens: int, batch: int = 128) -> list[Written]:
+    """The student's greedy output for each input text, in the given order; inputs of like length share a batch.
+
+    Raises UserError where a decoder-only student has too few positions for an input and `max_tokens` more.
+    """
+    student.model.eval()
+    ids = source_ids(student.tokenizer, sources, student.decoder_only)
+    _refuse_too_long(student, sources, ids, max_tokens)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    texts = [""] * len(ids)
+    written: list[Written | None] = [None] * len(ids)
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        inputs = tokenizer.pad({"input_ids": [ids[i] for i in rows]}, return_tensors="pt").to(model.device)
-        output = model.generate(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            max_new_tokens=max_tokens,
-            do_sample=False,
-            num_beams=1,
-        )
-        for row, tokens in zip(rows, output.tolist()):
-            texts[row] = student.text(tokens)
-    return texts
+        for row, tokens in zip(rows, _continued(student, [ids[i] for i in rows], max_tokens)):
+            written[row] = _written(student, tokens)
+    return written
 
 
 @torch.inference_mode()
@@ -45,16 +52,15 @@ def verdict_probabilities(student: Student, judged: Sequence[str], batch: int = 
     judged    what the student is shown (`examples.judged_text`)
     returns   float[N, 3] in the order of `records.VERDICTS`; rows sum to 1
     """
-    model, tokenizer = student.model.eval(), student.tokenizer
-    targets = [tokenizer(verdict)["input_ids"] for verdict in VERDICTS]
-    sources = tokenizer([PREDICT + text for text in judged])["input_ids"] if judged else []
+    model, together = student.model.eval(), collator(student)
+    targets = target_ids(student.tokenizer, VERDICTS, student.decoder_only)
+    sources = source_ids(student.tokenizer, [PREDICT + text for text in judged], student.decoder_only)
     log_p = np.zeros((len(sources), len(VERDICTS)))
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
         for column, target in enumerate(targets):
-            encoded = [Encoded(((sources[i], target),)) for i in rows]
-            inputs = collate(encoded, tokenizer.pad_token_id, model.config.decoder_start_token_id)
+            inputs = together([Encoded(((sources[i], target),)) for i in rows])
             [(nll, row, n)] = task_nll(model, to_device(inputs, model.device))
             log_p[rows, column] = -(mean_by_row(nll, row, n) * len(target)).double().cpu().numpy()
     p = np.exp(log_p - log_p.max(axis=1, keepdims=True, initial=-np.inf))
@@ -68,3 +74,44 @@ def to_device(batch, device):
     if isinstance(batch, list):
         return [to_device(value, device) for value in batch]
     return batch.to(device)
+
+
+def _continued(student: Student, ids: Sequence[list[int]], max_tokens: int) -> list[list[int]]:
+    """What the model generates for each row: an end token and padding may stand behind it."""
+    model, tokenizer = student.model, student.tokenizer
+    # a decoder-only student goes on where its input ends, so that padding must come before it
+    side = "left" if student.decoder_only else "right"
+    inputs = tokenizer.pad({"input_ids": list(ids)}, padding_side=side, return_tensors="pt").to(model.device)
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    output = model.generate(
+        input_ids=inputs["input_ids"],
+        attention_mask=inputs["attention_mask"],
+        max_new_tokens=max_tokens,
+        do_sample=False,
+        num_beams=1,
+        **(ends if student.decoder_only else {}),
+    )
+    before = inputs["input_ids"].shape[1] if student.decoder_only else 1  # the start token
+    return output[:, before:].tolist()
+
+
+def _written(student: Student, tokens: list[int]) -> Written:
+    end = student.tokenizer.eos_token_id
+    at_limit = end not in tokens
+    length = len(tokens) if at_limit else tokens.index(end)
+    return Written(student.text(tokens[:length]), length, at_limit)
+
+
+def _refuse_too_long(student: Student, sources: Sequence[str], ids: Sequence[list[int]], max_tokens: int) -> None:
+    """A model with learned positions cannot write beyond the last of them."""
+    positions = getattr(student.model.config, "max_position_embeddings", None) if student.decoder_only else None
+    if positions is None:
+        return
+    for source, own in zip(sources, ids):
+        if len(own) + max_tokens > positions:
+            raise UserError(
+                f"student.max_source_tokens: {source!r:.60} has {len(own)} tokens; with {max_tokens} to be written at "
+                f"most {positions - max_tokens} of the student's {positions} positions are left for it; "
+                "raise it for a student from scratch; for a pretrained one, whose positions are fixed, "
+                f"lower max_label_tokens or max_target_tokens, whichever is {max_tokens}, or shorten the question"
+            )

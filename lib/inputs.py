@@ -13,17 +13,21 @@ A data set that is fetched from the hub stands there as "hub openai/gsm8k newest
 
 import hashlib
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from lib import paths
+from lib.arms import Recipe, make_arms, with_labels
 from lib.config import load_config
 from lib.errors import UserError
 from lib.records import write_atomically
-from lib.settings import Config
+from lib.selection import check_strategy
+from lib.settings import Config, Finding, all_students
 from lib.tasks import published_source
 from lib.tasks.reading import hub_of
 
 LOCK = paths.ROOT / "inputs.lock"
+INSTEAD = "ask for more, or set train.unfed: skip"
 HEADER = "# Written by `make reproduce`: what is in the files outside the repository that params.yaml names.\n"
 
 
@@ -37,12 +41,84 @@ def write_lock(config: Config) -> None:
         write_atomically(LOCK, text)
 
 
+def refuse_mistakes(config: Config) -> None:
+    """UserError for names and numbers that a later stage would refuse, before an earlier one costs anything.
+
+    Strategies; students; arms, what they name and whether there will be enough to feed them; findings; the headline.
+    """
+    for key, specs in (("strategies", config.slc.strategies), ("refine.chains", config.slc.refine.chains)):
+        for spec in specs:
+            try:
+                check_strategy(spec)
+            except UserError as error:
+                raise UserError(f"params.yaml: slc.{key}: {error}") from None
+    students = all_students(config.student, config.students)
+    arms = with_labels(make_arms(config.train.arms, config.train), config.train.labels)
+    for arm in arms.values():
+        if mistake := _misnamed(arm.recipe, config, students) or _unfed(arm.recipe, config):
+            raise UserError(f"params.yaml: train.arms: {arm.name!r}: {mistake}")
+    for title, finding in config.ablate.findings.items():
+        if mistake := _misplaced(finding, arms):
+            raise UserError(f"params.yaml: ablate.findings: {title!r}: {mistake}")
+    if config.train.headline not in arms:
+        raise UserError(f"params.yaml: train.headline: no arm {config.train.headline!r}; arms: {', '.join(arms)}")
+
+
+def _misnamed(recipe: Recipe, config: Config, students: Collection[str]) -> str | None:
+    """Which student or chain of rationales there is not; None if all are there."""
+    for key, name in (("student", recipe.student), ("scorer", recipe.scored_by)):
+        if name not in students:
+            return f"{key}: no student {name!r}; students: {', '.join(students)}"
+    if recipe.round and recipe.chain not in (chains := _chains(config)):
+        return f"chain: slc.refine makes no chain {recipe.chain!r}; chains: {', '.join(map(repr, chains)) or 'none'}"
+    return None
+
+
+def _chains(config: Config) -> list[str]:
+    """The names of `refinement.chains_of`, which would open the teacher; those of 0 rounds, too."""
+    chains, teacher = config.slc.refine.chains, config.teacher
+    control = teacher.kind == "simulated" and teacher.simulated.imitation
+    return [*chains, *(f"{first}, imitation off" for first in chains[:1] if control)]
+
+
+def _unfed(recipe: Recipe, config: Config) -> str | None:
+    """What an arm needs more of than the settings ask the teacher for; None if nothing, or if it may be skipped."""
+    if config.train.unfed == "skip":
+        return None
+    rounds, evaluations = config.slc.refine.rounds, config.self_eval.evaluations
+    asked, key = config.generate.rationales, "generate.rationales"
+    if recipe.round:
+        asked, key = config.slc.refine.rationales, "slc.refine.rationales"
+    if recipe.round > rounds:
+        return f"round: {recipe.round}, but slc.refine.rounds is {rounds}; {INSTEAD}"
+    if recipe.rationales > asked:
+        return f"rationales: {recipe.rationales}, but {key} is {asked}; {INSTEAD}"
+    if recipe.labels == "majority" and asked < 2:
+        return f"labels: a majority needs several rationales, but {key} is {asked}; {INSTEAD}"
+    if recipe.evaluations > evaluations:
+        return f"evaluations: {recipe.evaluations}, but self_eval.evaluations is {evaluations}; {INSTEAD}"
+    return None
+
+
+def _misplaced(finding: Finding, arms: Collection[str]) -> str | None:
+    """Which key or arm of a finding there is not; None if all are there."""
+    allowed = [*Recipe.model_fields, "arm"]
+    for key in filter(None, (finding.x, finding.by)):
+        if key not in allowed:
+            return f"no recipe has a key {key!r}; allowed: {', '.join(allowed)}"
+    for name in finding.arms:
+        if name not in arms and f"{name} (H)" not in arms:
+            return f"no arm {name!r}; arms: {', '.join(arms)}"
+    return None
+
+
 def inputs_of(config: Config) -> dict[str, list[Path]]:
     """The files and folders that each section of params.yaml makes the pipeline read."""
     recorded = config.teacher.kind == "recorded" and config.teacher.recorded.path
     raw = published_source(config.task, config.tasks) and config.data.raw
-    named = {config.student.source, config.student.tokenizer} - {"scratch", "words"}
-    student = [Path(name) for name in sorted(named) if Path(name).is_dir()]  # else it is a name on the hub
+    students = all_students(config.student, config.students).values()
+    named = {name for student in students for name in (student.source, student.tokenizer)}
+    student = [Path(name) for name in sorted(named - {"scratch", "words"}) if Path(name).is_dir()]  # else on the hub
     return {
         "data": [Path(raw)] if raw else [],
         "student": student,
@@ -79,6 +155,8 @@ def _sha256(file: Path) -> str:
 
 if __name__ == "__main__":
     try:
-        write_lock(load_config())
+        config = load_config()
+        refuse_mistakes(config)
+        write_lock(config)
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -87,6 +87,26 @@ class Rationale(Row):
         return not self.wrong_steps and self.correct is not False
 
 
+class Refined(Rationale):
+    """A rationale that the teacher wrote anew, shown the exemplars that a student's scores chose (PeCoTD, §2.3).
+
+    chain   by which the exemplars were chosen, such as "slc_high"
+    round   1 for the first rewriting; the originals of 01_generate are round 0 and no rows of this kind
+    """
+
+    chain: str
+    round: int
+
+    @property
+    def id(self) -> str:
+        return refined_id(self.question_id, self.sample, self.chain, self.round)
+
+
+def refined_id(question_id: str, sample: int, chain: str, round: int) -> str:
+    """ "q/002" for an original rationale, "q/002@slc_high/3" for one of round 3: the question's id always leads."""
+    return f"{question_id}/{sample:03d}" + (f"@{chain}/{round}" if round else "")
+
+
 class Evaluation(Row):
     """One self-evaluation by the teacher of one rationale: a verdict and the critique that explains it."""
 
@@ -135,12 +155,17 @@ class Score(Row):
     log_p       mean log P(c | q) per token, nats
     log_p_answer  mean log P(own answer | q) per token, nats: what a score of rationales must beat
     tokens      completion length in tokens, its end included
-    scorer      which student scored
+    student     which student scored, by its name in params.yaml ("base" is section `student`)
+    scorer      how it came about, such as its warm-up
+    chain, round  of a refined rationale; "" and 0 for those of 01_generate
     """
 
     question_id: str
     sample: int
+    student: str
     scorer: str
+    chain: str = ""
+    round: int = 0
     slc: float
     pmi: float
     rd: float
@@ -151,20 +176,28 @@ class Score(Row):
     tokens: int
 
     @property
+    def rationale_id(self) -> str:
+        return refined_id(self.question_id, self.sample, self.chain, self.round)
+
+    @property
     def id(self) -> str:
-        return f"{self.question_id}/{self.sample:03d}"
+        return f"{self.rationale_id} {self.student}"
 
 
 class Selection(Row):
-    """What one strategy chose for one question: the samples of its rationales, best first; empty if it chose none."""
+    """What one strategy chose for one question: the samples of its rationales, best first; empty if it chose none.
+
+    student   whose scores it chose by
+    """
 
     question_id: str
+    student: str
     strategy: str
     samples: tuple[int, ...]
 
     @property
     def id(self) -> str:
-        return f"{self.strategy}/{self.question_id}"
+        return f"{self.student}/{self.strategy}/{self.question_id}"
 
 
 R = TypeVar("R", bound=Row)

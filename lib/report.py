@@ -4,7 +4,8 @@
     python -m lib.report readme     # the part of README.md between the two markers
 
 Every notebook's metrics file, reports/metrics/<notebook>.json, holds its headline as Markdown under "headline" and the
-profile under "profile", beside its numbers.
+profile under "profile", beside its numbers. Below reports/sweeps/ lie the reports of other profiles (`make sweep`), a
+folder each with the same files.
 """
 
 import json
@@ -18,9 +19,10 @@ from lib.errors import UserError
 from lib.records import write_atomically
 from lib.render import data_uri, markdown, page
 
-METRICS = paths.REPORTS / "metrics"
 INDEX = paths.REPORTS / "index.html"
 README = paths.ROOT / "README.md"
+SWEEPS = paths.REPORTS / "sweeps"
+SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
 # The one table and the one figure that answer the question; written by the last notebook.
 HEADLINE = "05_ablate"
 HEADLINE_TABLE = paths.TABLES / HEADLINE / "main.md"
@@ -30,8 +32,9 @@ END = "<!-- results: end -->"
 
 
 def write_index() -> Path:
-    """Write reports/index.html: the main result, then a card for each rendered notebook."""
-    body = f"<h1>What helped the small model</h1>\n{_main_result()}\n" + "\n".join(map(_card, rendered()))
+    """Write reports/index.html: the main result, a card for each rendered notebook, and what the kept sweeps found."""
+    parts = ["<h1>What helped the small model</h1>", _main_result(), *map(_card, rendered()), _sweeps(), _mean_slc()]
+    body = "\n".join(part for part in parts if part)
     write_atomically(INDEX, page("What helped the small model", body, '<a href="../README.md">README</a>'))
     return INDEX
 
@@ -71,12 +74,18 @@ def rendered() -> list[str]:
     return sorted(path.stem for path in paths.REPORTS.glob("[0-9]*.html"))
 
 
-def metrics(name: str) -> dict:
-    """A notebook's metrics; the headline is required."""
-    found = json.loads(_read(METRICS / f"{name}.json"))
+def metrics(name: str, reports: Path | None = None) -> dict:
+    """A notebook's metrics, below reports/ or a sweep's folder; the headline is required."""
+    path = (reports or paths.REPORTS) / "metrics" / f"{name}.json"
+    found = json.loads(_read(path))
     if not isinstance(found.get("headline"), str):
-        raise UserError(f"reports/metrics/{name}.json: no text under 'headline'; keys: {', '.join(found)}")
+        raise UserError(f"{path.relative_to(paths.ROOT)}: no text under 'headline'; keys: {', '.join(found)}")
     return found
+
+
+def sweeps() -> list[Path]:
+    """The folders of the kept sweeps, by name: those with a page of contents."""
+    return sorted(path.parent for path in SWEEPS.glob("*/index.html"))
 
 
 def _main_result() -> str:
@@ -91,6 +100,40 @@ def _card(name: str) -> str:
     title = re.search(r"<title>(.*?)</title>", _read(paths.REPORTS / f"{name}.html"))
     heading = f'<h2><a href="{name}.html">{title.group(1) if title else name}</a></h2>'
     return f'<div class="card">{heading}\n{markdown(metrics(name)["headline"])}</div>'
+
+
+def _sweeps() -> str:
+    """A card for each kept sweep with a link to its own page of contents; nothing without any."""
+    cards = [
+        f'<div class="card"><h2><a href="sweeps/{escape(folder.name)}/index.html">{escape(folder.name)}</a></h2>\n'
+        f"{markdown(metrics(HEADLINE, folder)['headline'])}</div>"
+        for folder in sweeps()
+    ]
+    return "\n".join(["<h2>Sweeps</h2>", *cards]) if cards else ""
+
+
+def _mean_slc() -> str:
+    """Mean SLC by student and task (PeCoTD, figure 4), over this profile and the kept sweeps; nothing without any."""
+    folders = [paths.REPORTS, *sweeps()]
+    present = [folder for folder in folders if (folder / "metrics" / f"{SCORES}.json").exists()]
+    rows = sorted(row for folder in present for row in _slc_rows(metrics(SCORES, folder)))
+    if not rows:
+        return ""
+    note = "How much the question helps each student to predict the teacher's rationales, before it learns from them "
+    note += "(1: not at all). Intervals resample questions."
+    head = "".join(f"<th>{name}</th>" for name in ("task", "student", "profile", "mean SLC"))
+    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    table = f'<table class="results"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
+    return f'<h2>Mean SLC by student and task</h2>\n<p>{note}</p>\n<div class="table">{table}</div>'
+
+
+def _slc_rows(found: dict) -> list[tuple[str, ...]]:
+    """One notebook's mean SLC: (task, student, profile, mean with its interval); none where it does not say."""
+    where = [str(found.get(key, "–")) for key in ("task", "profile")]
+    return [
+        (where[0], student, where[1], f"{mean:.3f} [{low:.3f}, {high:.3f}]")
+        for student, (mean, low, high) in found.get("slc_by_student", {}).items()
+    ]
 
 
 def _alternative(svg: str) -> str:

@@ -22,15 +22,17 @@ import joblib
 from joblib import Parallel, delayed
 
 from lib import paths
+from lib.encoding import Encoded, encode, limit_lengths
 from lib.examples import Example
 from lib.kernel import IN_PIPELINE
 from lib.measurement import answers, judgements, summary, validation_accuracy
-from lib.planning import RUN_SETTINGS, Run
+from lib.planning import RUN_SETTINGS, Run, recipe_keys, student_keys
 from lib.progress import progress
 from lib.records import write_atomically, write_json
-from lib.student import Student, start_student
+from lib.settings import Student as StudentSettings
+from lib.student import Student, decoder_only, start_student
 from lib.tasks import Task, get_task
-from lib.training import Encoded, Plan, encode, fit, limit_lengths, seconds_per_token
+from lib.training import Plan, fit, seconds_per_token
 from lib.workers import one_thread_worker, workers_end
 
 # Folders of scratch/ with runs that no stage keeps, but that need not be trained again: those of an interactive
@@ -117,10 +119,18 @@ def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
 
 
 def estimate(runs: Sequence[Run]) -> float:
-    """Core-seconds that training these runs will take, from a few steps of the first one, timed here."""
-    run = runs[0]
+    """Core-seconds that training these runs will take, from a few steps of the first of each student, timed here."""
+    tokens: dict[StudentSettings, int] = {}
+    first: dict[StudentSettings, Run] = {}
+    for run in runs:
+        first.setdefault(run.student, run)
+        tokens[run.student] = tokens.get(run.student, 0) + run.tokens
+    return sum(_seconds_per_token(first[student]) * tokens[student] for student in first)
+
+
+def _seconds_per_token(run: Run) -> float:
     student = start_student(run.student, run.tokenizer, run.seed)
-    return seconds_per_token(student, _encoded(run, run.reasoning_phase), run.train.batch) * sum(r.tokens for r in runs)
+    return seconds_per_token(student, _encoded(run, run.reasoning_phase), run.train.batch)
 
 
 def train_run(run: Run, folder: Path) -> None:
@@ -144,7 +154,7 @@ def _train_run(run: Run, folder: Path) -> None:
     )
     judged += _judge(student, run, "after phase 2") if run.evaluation_phase else []
     limits = run.student.max_label_tokens, run.student.max_target_tokens
-    predictions = answers(student, task, run.held_out.test, run.recipe.explain, *limits)
+    predictions = answers(student, task, run.held_out.test, run.recipe.explain, *limits, run.recipe.rationale_first)
     _write(run, student, history, predictions, judged, work / "finished")
     _place(work, folder / run.id)
     # Seconds differ from run to run, so they stay out of what DVC tracks.
@@ -178,14 +188,15 @@ def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, wo
 
 def _encoded(run: Run, examples: Sequence[Example]) -> list[Encoded]:
     limits = run.student
-    encoded = encode(run.tokenizer, examples)
+    encoded = encode(run.tokenizer, examples, decoder_only(limits))
     return limit_lengths(encoded, limits.max_source_tokens, limits.max_target_tokens, limits.max_truncated_share)
 
 
 def _validation(student: Student, run: Run, task: Task) -> Callable[[], float] | None:
     """Accuracy on the validation questions; None where there are none."""
-    questions, longest = run.held_out.validation, run.student.max_label_tokens
-    return (lambda: validation_accuracy(student, task, questions, longest)) if questions else None
+    questions, first = run.held_out.validation, run.recipe.rationale_first
+    longest = run.student.max_target_tokens if first else run.student.max_label_tokens
+    return (lambda: validation_accuracy(student, task, questions, longest, first)) if questions else None
 
 
 def _judge(student: Student, run: Run, phase: str) -> list[dict]:
@@ -197,8 +208,8 @@ def _write(
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     student.save(folder / "student")
-    recipe = {"recipe": run.recipe.model_dump(), "labels": run.labels, "seed": run.seed}
-    recipe |= {"student": run.student.model_dump(), "train": run.train.model_dump(include=RUN_SETTINGS)}
+    recipe = {"recipe": recipe_keys(run.recipe), "labels": run.labels, "seed": run.seed}
+    recipe |= {"student": student_keys(run.student), "train": run.train.model_dump(include=RUN_SETTINGS)}
     write_json(folder / "recipe.json", recipe)
     _write_jsonl(folder / "predictions.jsonl", predictions)
     if judged:

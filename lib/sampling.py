@@ -3,6 +3,7 @@
 questions × N samples -> requests -> store or teacher -> responses -> Rationale and Failure rows
 
 Zero-shot (no exemplars) a rationale takes two calls: the second asks for the answer that the first one arrived at.
+Iterative refinement (lib/refinement.py) brings exemplars of its own instead of the prompt file's.
 
 sampled = sample_rationales(questions, task, teacher, store, cfg.generate)
 sampled.rows[0].text        # "Tom has 12 pens. ... The answer is (12 + 7)."
@@ -10,21 +11,20 @@ sampled.usage.calls         # 10600
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from lib.asking import Ask, Progress, Usage, answers, distinct_asks, together, usage_of
+from lib.asking import Ask, Progress, Usage, answers
 from lib.errors import UserError
 from lib.progress import progress as show_progress
 from lib.records import SPLITS, Evaluation, Failure, Question, Rationale, Row, Split
 from lib.settings import Generate, Sampling, SelfEval
 from lib.tasks import Task
 from lib.teacher import Request, Response, Teacher, prompts
-from lib.teacher.store import Store, request_key
-from lib.text import tidy
+from lib.teacher.store import Store
+from lib.zero_shot import spent_on_answers, with_answers
 
-# Tokens of the second zero-shot call's answer: a label and a few words around it.
-ANSWER_TOKENS = 32
+Exemplars = Callable[[Question], Sequence[prompts.Exemplar]]  # what to show when this question is asked
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,21 @@ class Coverage:
 # -- what to ask ---------------------------------------------------------------------------------
 
 
-def rationale_asks(questions: Sequence[Question], task: Task, settings: Generate) -> list[Ask]:
-    """N sampled rationales for a training question, one greedy one for a validation or test question."""
-    if settings.exemplars:
+def rationale_asks(
+    questions: Sequence[Question], task: Task, settings: Generate, exemplars: Exemplars | None = None
+) -> list[Ask]:
+    """N sampled rationales for a training question, one greedy one for a validation or test question.
+
+    exemplars   what to show with each question; None: the first `settings.exemplars` of the task's prompt file
+    Raises UserError where an exemplar is the question that it is shown for.
+    """
+    if exemplars is None and settings.exemplars:
         prompts.refuse_seen(task.prompts, prompts.COT, (question.text for question in questions))
     return [
         Ask(question, request)
         for question in questions
         for request in _requests(
-            prompts.cot_messages(task.prompts, question.text, settings.exemplars),
+            prompts.cot_messages(task.prompts, question.text, _shown(question, settings, exemplars)),
             question.split,
             settings.rationales,
             settings,
@@ -93,6 +99,17 @@ def evaluation_asks(
     ]
 
 
+def _shown(question: Question, settings: Generate, exemplars: Exemplars | None) -> int | tuple[prompts.Exemplar, ...]:
+    if exemplars is None:
+        return settings.exemplars
+    shown = tuple(exemplars(question))
+    if not shown:
+        raise UserError(f"question {question.id}: no exemplar to show; at least 1 is needed")
+    if prompts.stem(question.text) in {prompts.stem(exemplar.question) for exemplar in shown}:
+        raise UserError(f"question {question.id}: stands among the exemplars shown for it: {question.text!r:.80}")
+    return shown
+
+
 def refuse_unknown(task: Task, teacher: Teacher) -> None:
     """UserError where the teacher cannot know what this task asks."""
     if teacher.tasks is not None and task.name not in teacher.tasks:
@@ -118,18 +135,24 @@ def sample_rationales(
     store: Store,
     settings: Generate,
     progress: Progress = show_progress,
+    exemplars: Exemplars | None = None,
+    spent: float = 0.0,
 ) -> Sampled:
     """A Rationale row for every usable answer, compared to the gold label and its steps verified; else a Failure.
+
+    exemplars   see `rationale_asks`; with them there is one call a rationale, never two
+    spent       what the stage has cost before these, which its budget counts
 
     Raises UserError where not one answer is usable, for a dry run and where the teacher stops (budget, wrong key, ...).
     """
     refuse_unknown(task, teacher)
-    asks = rationale_asks(questions, task, settings)
-    zero_shot = not settings.exemplars
-    spent = _spent_on_answers(asks, task, teacher, store) if zero_shot else 0.0
+    asks = rationale_asks(questions, task, settings, exemplars)
+    zero_shot = exemplars is None and not settings.exemplars
+    before = spent
+    spent += spent_on_answers(asks, task, teacher, store) if zero_shot else 0.0
     responses, usage = answers(asks, teacher, store, "rationales", progress, spent)
     if zero_shot:
-        responses, usage = _with_answers(asks, responses, usage, task, teacher, store, progress)
+        responses, usage = with_answers(asks, responses, usage, task, teacher, store, progress, before)
     sampled = _sampled([_rationale(ask, response, task) for ask, response in zip(asks, responses)], usage)
     if not sampled.rows:
         reasons = "; ".join(f"{reason} ({count})" for reason, count in sampled.reasons.items()) or "nothing was asked"
@@ -150,56 +173,6 @@ def sample_evaluations(
     asks = evaluation_asks(questions, rationales, task, settings)
     responses, usage = answers(asks, teacher, store, "evaluations", progress)
     return _sampled([_evaluation(ask, response) for ask, response in zip(asks, responses)], usage)
-
-
-def _with_answers(
-    asks: Sequence[Ask], responses: list[Response], usage: Usage, task: Task, teacher: Teacher, store: Store, progress
-) -> tuple[list[Response], Usage]:
-    """Zero-shot responses with the answers that a second call extracts from them."""
-    second = _second(asks, responses, task)
-    found, more = answers(list(second.values()), teacher, store, "answers", progress, usage.money or 0.0)
-    closed = list(responses)
-    trigger = prompts.load_zero_shot(task.prompts).answer
-    for i, answer in zip(second, found):
-        closed[i] = _closed(responses[i], answer, trigger)
-    return closed, together(usage, more)
-
-
-def _spent_on_answers(asks: Sequence[Ask], task: Task, teacher: Teacher, store: Store) -> float:
-    """What the second calls of earlier runs have cost: the budget is for both calls."""
-    stored = [store.get(request_key(teacher.identity, ask.request)) for ask in asks]
-    second = distinct_asks(list(_second(asks, stored, task).values()), teacher)
-    return usage_of(second, store, teacher, 0).money or 0.0
-
-
-def _second(asks: Sequence[Ask], responses: Sequence[Response | None], task: Task) -> dict[int, Ask]:
-    """Place of a usable first answer -> the second call about it."""
-    pairs = enumerate(zip(asks, responses))
-    return {i: answer_ask(ask, response, task) for i, (ask, response) in pairs if response and not response.failure}
-
-
-def answer_ask(ask: Ask, response: Response, task: Task) -> Ask:
-    """The second zero-shot call, greedy: which answer does this reasoning arrive at?"""
-    messages = prompts.answer_messages(task.prompts, ask.request.messages, tidy(response.text))
-    return Ask(ask.item, Request(messages, 0.0, ANSWER_TOKENS, 0))
-
-
-def _closed(reasoning: Response, answer: Response, trigger: str) -> Response:
-    """The reasoning with the answer as its last sentence; a failed second call fails the whole."""
-    said = _without_trigger(answer.text, trigger)
-    # Cut off after the answer is no harm: base models go on and on.
-    if answer.failure and not (answer.finish_reason == "length" and said):
-        return replace(reasoning, finish_reason=answer.finish_reason if answer.finish_reason != "stop" else "no answer")
-    return replace(reasoning, text=f"{tidy(reasoning.text)}\nThe answer is {said}")
-
-
-def _without_trigger(answer: str, trigger: str) -> str:
-    """The answer alone: many a teacher first repeats what it was asked with, or "The answer is"."""
-    said = " ".join(answer.replace("**", "").split())
-    for begun in (trigger, "The answer is"):
-        if said.lower().startswith(begun.lower()):
-            said = said[len(begun) :].lstrip(" :")
-    return said
 
 
 # -- from responses to rows ----------------------------------------------------------------------

@@ -4,66 +4,37 @@
     [score] = scorer.score([question], [rationale], targets={rationale.id: "(3 + 4)"})
     score.slc, score.pmi, score.rd      # 1.31, 9.4, 0.62
 
-How sequences are put together and forced: lib/forcing.py. All log-probabilities are in nats.
+The equations: lib/score_equations.py. How sequences are put together and forced: lib/forcing.py.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lib.errors import UserError
-from lib.forcing import Encoded, Pair, batches_by_budget, encode_pairs, forced_log_probs, start_token
+from lib.forcing import (
+    TOKEN_BUDGET,
+    Encoded,
+    Pair,
+    Sums,
+    encode_pairs,
+    forced_log_probs,
+    forced_sums,
+    refuse_other_logits,
+    start_token,
+)
 from lib.masking import mask_answer
 from lib.progress import progress
-from lib.records import Question, Rationale, Score
+from lib.records import Question, Rationale, Refined, Score
+from lib.score_equations import of_sums
+from lib.score_store import ScoreStore, digest
 from lib.student import Student
-
-TOKEN_BUDGET = 2048  # padded tokens a batch, as fast as any larger; scores do not depend on it
-
-
-# -- the equations -----------------------------------------------------------------------------
-
-
-def mean_log_prob(log_probs: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mean over each row's tokens; perplexity is exp of its negative.
-
-    log_probs  float[B, T], nats;  mask  bool[B, T], True on the tokens that count, at least one a row
-    returns    float[B]
-    """
-    return np.where(mask, log_probs, 0.0).sum(-1) / mask.sum(-1)
-
-
-def self_logic_consistency(conditional: np.ndarray, marginal: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """How much the question helps the student predict a completion.
-
-    PeCoTD eq. 3, per token:  SLC = P(c|q) / P(c) = exp( mean_t log P(c_t|q,c_<t) - mean_t log P(c_t|c_<t) )
-    conditional, marginal   float[B, T], log-probabilities in nats per token
-    mask                    bool[B, T], True on completion tokens
-    returns                 float[B] > 0; 1 means the question did not help
-    """
-    return np.exp(mean_log_prob(conditional, mask) - mean_log_prob(marginal, mask))
-
-
-def pointwise_mutual_information(conditional: np.ndarray, marginal: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The same summed over tokens, so that a longer completion counts for more:  PMI = log P(c|q) - log P(c).
-
-    Arguments as for `self_logic_consistency`; returns float[B], nats; 0 means the question did not help.
-    """
-    return np.where(mask, conditional - marginal, 0.0).sum(-1)
-
-
-def rationale_difficulty(with_rationale: np.ndarray, without: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """How much harder the answer is after the rationale than before it; below 1 the rationale helps.
-
-    MoRSD:  RD = PPL(a|q,r) / PPL(a|q) = exp( mean_t log P(a_t|q,a_<t) - mean_t log P(a_t|q,r,a_<t) )
-    with_rationale, without   float[B, A], log-probabilities of the answer's tokens, nats
-    mask                      bool[B, A], True on answer tokens
-    returns                   float[B] > 0
-    """
-    return np.exp(mean_log_prob(without, mask) - mean_log_prob(with_rationale, mask))
-
 
 # -- what is scored ----------------------------------------------------------------------------
 
@@ -80,13 +51,18 @@ class Pairs(NamedTuple):
 
 
 def pairs_of(question: Question, rationale: Rationale, target: str) -> Pairs:
-    """Every sequence whose log-probability a rationale's scores need; `target` is the answer that RD is towards."""
+    """Every sequence whose log-probability a rationale's scores need; `target` is the answer that RD is towards.
+
+    Masked are the target and the rationale's own answer: a wrong answer that stands there to be copied would else tell
+    a wrong rationale from a right one.
+    """
     q, r, own = question.text, rationale.reasoning, rationale.teacher_label
+    hidden = mask_answer(mask_answer(r, target), own)
     return Pairs(
         given=Pair(q, r, own),
         alone=Pair("", r, own),
         towards=Pair(q, r, target),
-        masked=Pair(q, mask_answer(r, target), target),
+        masked=Pair(q, hidden, target),
         prior=Pair(q, "", target),
         own_prior=Pair(q, "", own),
     )
@@ -100,8 +76,11 @@ def rd_targets(
     majority  each question's most frequent teacher_label
     kind      "gold": the gold label, where there is none the majority label (PAPERS.md: never silently the own answer);
               "majority"; "own": the rationale's own answer, which makes flawed rationales look easy
+
+    The gold label stands as the teacher mostly writes it, "(84 / 2)" and not "( 84.0 / 2.0 )", where any of the
+    question's rationales reaches it: how easy an answer is should not depend on its spelling.
     """
-    gold = {q.question_id: q.gold_label for q in questions}
+    gold = {q.question_id: q.gold_label for q in questions} | _spelt_by_teacher(rationales)
     by_kind = {
         "gold": lambda r: gold[r.question_id] if gold[r.question_id] is not None else majority[r.question_id],
         "majority": lambda r: majority[r.question_id],
@@ -112,130 +91,116 @@ def rd_targets(
     return {r.id: by_kind[kind](r) for r in rationales}
 
 
+def _spelt_by_teacher(rationales: Iterable[Rationale]) -> dict[str, str]:
+    """Question id -> the most frequent teacher_label that equals the gold label; the earliest sample's on a tie."""
+    right: dict[str, Counter] = {}
+    for r in sorted((r for r in rationales if r.correct), key=lambda r: r.id):
+        right.setdefault(r.question_id, Counter())[r.teacher_label] += 1
+    return {question_id: labels.most_common(1)[0][0] for question_id, labels in right.items()}
+
+
 # -- the scorer --------------------------------------------------------------------------------
 
-
-class Scored(NamedTuple):
-    """The log-probabilities of one pair's target tokens, float32[T]; and of the answer's tokens among them."""
-
-    tokens: np.ndarray
-    answer: np.ndarray
+QUESTIONS_AT_ONCE = 128  # a chunk: its texts and encoder states are in memory, and what it scored is durable after it
 
 
 @dataclass
 class Scorer:
-    """One student, and every pair that it has scored: asking again, or for more, costs only what is new.
+    """One student with all that it scored: asking again, or for more, costs only what is new.
 
-    name         who scored; part of every record
-    max_source   longest question and longest completion in tokens; a longer one is refused, never cut
+    name          how this scorer came about; with `student_name` part of every record
+    max_source    longest question and longest completion in tokens; a longer one is refused, never cut
     max_target
+    student_name  the student's name in params.yaml
+    precision     fp32 or bf16, of the forward passes; probabilities are taken in fp32 in either case
+    store         folder in which a file of this student keeps what was scored; None: kept as long as this object
     """
 
     student: Student
     name: str
     max_source: int
     max_target: int
+    student_name: str = "base"
+    precision: str = "fp32"
+    store: Path | None = None
     budget: int = TOKEN_BUDGET
-    _known: dict[Pair, Scored] = field(default_factory=dict)
-    _encoded: dict[Pair, Encoded] = field(default_factory=dict)
 
     def score(
-        self, questions: Iterable[Question], rationales: Sequence[Rationale], targets: dict[str, str]
+        self, questions: Iterable[Question], rationales: Sequence[Rationale], targets: Mapping[str, str]
     ) -> list[Score]:
         """SLC, PMI and RD of each rationale, in the order given; the same for any order and batch size (to 1e-5).
 
         questions  all those the rationales belong to, perhaps more
         targets    rationale id -> the answer that RD is computed towards (`rd_targets`)
-        Raises UserError for a text beyond the limits and for log-probabilities that are not finite.
+        Raises UserError for a text beyond the limits and for log-probabilities that are not finite. Works through
+        chunks of questions: memory does not grow with the rationales, and each chunk is stored when it is done.
         """
-        if not rationales:
-            return []
         asked = {q.question_id: q for q in questions}
-        pairs = [pairs_of(asked[r.question_id], r, targets[r.id]) for r in rationales]
-        self._refuse_too_long(rationales, pairs)
-        scored = self.log_probs(pair for own in pairs for pair in own)
-        return self._scores(rationales, Pairs(*(scored[i :: len(Pairs._fields)] for i in range(len(Pairs._fields)))))
+        chunks, found = list(_chunks(rationales)), {}
+        for chunk in progress(chunks, len(chunks), f"score ({self.name})"):
+            own = [rationales[i] for i in chunk]
+            found.update(zip(chunk, self._score_chunk(own, _pairs(asked, own, targets))))
+        return [found[i] for i in range(len(rationales))]
 
     def fitting(
         self,
         questions: Iterable[Question],
         rationales: Iterable[Rationale],
-        targets: dict[str, str],
+        targets: Mapping[str, str],
         allowed_share: float = 1.0,
     ) -> tuple[list[Rationale], list[Rationale]]:
         """(rationales that can be scored, rationales of which a text is longer than the student's limits).
 
         Raises UserError if the latter are more than `allowed_share` of all.
         """
-        asked = {q.question_id: q for q in questions}
-        pairs = {r: pairs_of(asked[r.question_id], r, targets[r.id]) for r in rationales}
-        self._encode(list(dict.fromkeys(pair for own in pairs.values() for pair in own)))  # one call is fast
-        fits, too_long = [], []
-        for rationale, own in pairs.items():
-            (too_long if self._too_long(own) else fits).append(rationale)
-        if len(too_long) > allowed_share * len(pairs):
+        asked, rationales = {q.question_id: q for q in questions}, list(rationales)
+        long = set()
+        for chunk in _chunks(rationales):
+            pairs = _pairs(asked, [rationales[i] for i in chunk], targets)
+            encoded = self._encoded(pairs)
+            long.update(i for i, own in zip(chunk, pairs) if self._too_long(own, encoded))
+        too_long = [rationales[i] for i in sorted(long)]
+        self.refuse_share(too_long, len(rationales), allowed_share)
+        return [r for i, r in enumerate(rationales) if i not in long], too_long
+
+    def refuse_share(self, too_long: Sequence[Rationale], of: int, allowed_share: float) -> None:
+        """UserError where more than `allowed_share` of so many rationales are too long."""
+        if len(too_long) > allowed_share * of:
             raise UserError(
-                f"{too_long[0].id} and others: {len(too_long)} of {len(pairs)} rationales are too long to score "
+                f"{too_long[0].id} and others: {len(too_long)} of {of} rationales are too long to score "
                 f"(student.max_source_tokens {self.max_source}, max_target_tokens {self.max_target}); "
                 f"raise the limits or student.max_truncated_share (now {allowed_share})"
             )
-        return fits, too_long
 
-    def log_probs(self, pairs: Iterable[Pair]) -> list[Scored]:
-        """Log-probabilities of each pair's target tokens; equal pairs are scored once."""
-        pairs = list(pairs)
-        self._score_new(sorted(set(pairs) - self._known.keys()))
-        return [self._known[pair] for pair in pairs]
+    def token_log_probs(self, pairs: Sequence[Pair]) -> list[np.ndarray]:
+        """Log-probabilities of each pair's target tokens, float32[T]: to look at a few. Nothing of it is stored."""
+        return forced_log_probs(self._model, encode_pairs(self.student, pairs), start_token(self.student), self.budget)
 
-    def _score_new(self, pairs: list[Pair]) -> None:
-        encoded = self._encode(pairs)
-        batches, start = batches_by_budget(encoded, self.budget), start_token(self.student)
-        for batch in progress(batches, len(batches), f"score ({self.name})"):
-            values = forced_log_probs(self.student.model, [encoded[i] for i in batch], start)
-            for i, tokens in zip(batch, values):
-                first, last = encoded[i].answer
-                self._known[pairs[i]] = Scored(tokens, tokens[first:last])
-
-    def _encode(self, pairs: Sequence[Pair]) -> list[Encoded]:
-        new = [pair for pair in pairs if pair not in self._encoded]
-        self._encoded.update(zip(new, encode_pairs(self.student, new)))
-        return [self._encoded[pair] for pair in pairs]
-
-    def _too_long(self, pairs: Pairs) -> bool:
-        return any(len(e.source) > self.max_source or len(e.target) > self.max_target for e in self._encode(pairs))
-
-    def _refuse_too_long(self, rationales: Sequence[Rationale], pairs: Sequence[Pairs]) -> None:
-        self._encode(list(dict.fromkeys(pair for one in pairs for pair in one)))  # all texts in one call: fast
+    def _score_chunk(self, rationales: Sequence[Rationale], pairs: Sequence[Pairs]) -> list[Score]:
+        encoded = self._encoded(pairs)
         for rationale, own in zip(rationales, pairs):
-            if self._too_long(own):
-                source, target = (max(len(e[i]) for e in self._encode(own)) for i in (0, 1))
-                raise UserError(
-                    f"{rationale.id}: question of {source} and completion of {target} tokens; "
-                    f"{self.name} takes {self.max_source} and {self.max_target}"
-                )
+            if self._too_long(own, encoded):
+                self._refuse(rationale, own, encoded)
+        known = self._known.get(encoded)
+        new = sorted(encoded.keys() - known.keys())
+        found = forced_sums(self._model, [encoded[pair] for pair in new], start_token(self.student), self.budget)
+        known.update(zip(new, found))
+        scores = [self._score(r, [known[pair] for pair in own]) for r, own in zip(rationales, pairs)]
+        self._known.put(dict(zip(new, found)))  # after the above, which refuses what is not finite
+        return scores
 
-    def _scores(self, rationales: Sequence[Rationale], scored: Pairs) -> list[Score]:
-        given, mask = _matrix([s.tokens for s in scored.given])
-        alone, _ = _matrix([s.tokens for s in scored.alone])
-        columns = {
-            "slc": self_logic_consistency(given, alone, mask),
-            "pmi": pointwise_mutual_information(given, alone, mask),
-            "rd": _difficulty(scored.towards, scored.prior),
-            "rd_masked": _difficulty(scored.masked, scored.prior),
-            "rd_own": _difficulty(scored.given, scored.own_prior),
-            "log_p": mean_log_prob(given, mask),
-            "log_p_answer": mean_log_prob(*_matrix([s.answer for s in scored.own_prior])),
-        }
-        return [
-            Score(
-                question_id=r.question_id,
-                sample=r.sample,
-                scorer=self.name,
-                tokens=int(mask[i].sum()),
-                **{name: self._rounded(values[i], name, r) for name, values in columns.items()},
-            )
-            for i, r in enumerate(rationales)
-        ]
+    def _score(self, rationale: Rationale, sums: Sequence[Sums]) -> Score:
+        values = {name: self._rounded(value, name, rationale) for name, value in of_sums(*sums).items()}
+        return Score(
+            question_id=rationale.question_id,
+            sample=rationale.sample,
+            student=self.student_name,
+            scorer=self.name,
+            chain=rationale.chain if isinstance(rationale, Refined) else "",
+            round=rationale.round if isinstance(rationale, Refined) else 0,
+            tokens=sums[0].tokens,
+            **values,
+        )
 
     def _rounded(self, value: float, name: str, rationale: Rationale) -> float:
         """Six significant digits: beyond them a float differs between machines."""
@@ -243,17 +208,70 @@ class Scorer:
             raise UserError(f"{rationale.id}: {name} is {value}: the logits of {self.name} are not finite")
         return float(f"{value:.6g}")
 
+    def _encoded(self, pairs: Iterable[Pairs]) -> dict[Pair, Encoded]:
+        distinct = list(dict.fromkeys(pair for own in pairs for pair in own))
+        return dict(zip(distinct, encode_pairs(self.student, distinct)))
 
-def _difficulty(after: Sequence[Scored], before: Sequence[Scored]) -> np.ndarray:
-    with_rationale, mask = _matrix([s.answer for s in after])
-    without, _ = _matrix([s.answer for s in before])
-    return rationale_difficulty(with_rationale, without, mask)
+    def _too_long(self, own: Pairs, encoded: Mapping[Pair, Encoded]) -> bool:
+        texts = [encoded[pair] for pair in own]
+        return any(len(e.source) > self.max_source or len(e.target) > self.max_target for e in texts)
+
+    def _refuse(self, rationale: Rationale, own: Pairs, encoded: Mapping[Pair, Encoded]) -> None:
+        source, target = (max(len(encoded[pair][i]) for pair in own) for i in (0, 1))
+        raise UserError(
+            f"{rationale.id}: question of {source} and completion of {target} tokens; "
+            f"{self.name} takes {self.max_source} and {self.max_target}"
+        )
+
+    @cached_property
+    def _model(self):
+        """The student's model in the precision that was asked for, once it is known that it can be forced."""
+        if self.precision not in ("fp32", "bf16"):
+            raise UserError(f"slc.precision: unknown {self.precision!r}; allowed: fp32, bf16")
+        refuse_other_logits(self.student)
+        return self.student.model if self.precision == "fp32" else deepcopy(self.student.model).bfloat16()
+
+    @cached_property
+    def _known(self) -> ScoreStore:
+        return ScoreStore(self.store and self.store / f"{digest(self.student, self.precision)}.sqlite")
 
 
-def _matrix(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of unequal length as float64[B, T] and their mask bool[B, T]."""
-    lengths = np.array([len(row) for row in rows])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    values = np.zeros(mask.shape)
-    values[mask] = np.concatenate(rows)
-    return values, mask
+def score_all(
+    scorers: Sequence[tuple[Scorer, Sequence[Question]]],
+    rationales: Sequence[Rationale],
+    targets: Mapping[str, str],
+    allowed_share: float = 1.0,
+) -> tuple[list[Score], list[Rationale]]:
+    """(scores in the order given, rationales that are too long), each by the scorer that may score its question.
+
+    scorers  as `lib.warmup.cross_fitted` returns them; any rationales of their questions, also of later rounds
+    Raises UserError as `Scorer.score`, if more than `allowed_share` are too long, and for a question of no scorer.
+    """
+    place = {q.question_id: i for i, (_, own) in enumerate(scorers) for q in own}
+    if stray := next((r for r in rationales if r.question_id not in place), None):
+        raise UserError(f"{stray.id}: its question is of none of the {len(scorers)} scorers")
+    found, too_long, split = {}, set(), []
+    for i, (scorer, own) in enumerate(scorers):
+        fits, long = scorer.fitting(own, [r for r in rationales if place[r.question_id] == i], targets)
+        split.append((scorer, own, fits))
+        too_long.update(r.id for r in long)
+    aside = [r for r in rationales if r.id in too_long]
+    if scorers:
+        scorers[0][0].refuse_share(aside, len(rationales), allowed_share)
+    for scorer, own, fits in split:
+        found.update(zip((r.id for r in fits), scorer.score(own, fits, targets)))
+    return [found[r.id] for r in rationales if r.id in found], aside
+
+
+def _chunks(rationales: Sequence[Rationale]) -> Iterator[list[int]]:
+    """Indices of the rationales of QUESTIONS_AT_ONCE questions at a time, whatever order they come in."""
+    of = defaultdict(list)
+    for i, rationale in enumerate(rationales):
+        of[rationale.question_id].append(i)
+    ids = sorted(of)
+    for first in range(0, len(ids), QUESTIONS_AT_ONCE):
+        yield [i for question_id in ids[first : first + QUESTIONS_AT_ONCE] for i in of[question_id]]
+
+
+def _pairs(asked: Mapping[str, Question], rationales: Iterable[Rationale], targets: Mapping[str, str]) -> list[Pairs]:
+    return [pairs_of(asked[r.question_id], r, targets[r.id]) for r in rationales]

@@ -2,153 +2,120 @@
 
     pool = candidates(rationales, scores, evaluations)          # {"arithmetic-train-00000": [Candidate, ...], ...}
     select("rd_low", pool["arithmetic-train-00000"], k=1, seed=0)   # the rationale that makes the answer easiest
+    select("sound | distinct(0.8) | slc_high", pool["arithmetic-train-00000"], k=3, seed=0)
 
-A strategy turns one question's candidates into a shortlist, best first; `select` takes the first k. Steps can be
-chained: filter, drop what is redundant, rank. To add one, enter it in STRATEGIES.
+A strategy turns one question's candidates into a shortlist, best first; `select` takes the first k. It is one step, or
+several joined by " | ", each at work on what the one before left: filter, drop what is redundant, rank. To add a step
+of your own:  STRATEGIES["longest"] = lambda pool, seed: sorted(pool, key=lambda c: -len(c.rationale.text))
 
     ties            broken by a hash of seed and rationale id, so that no sample number is favoured
     too few         the question gets fewer than k, perhaps none; never one that the strategy did not want
-    missing score   a strategy that ranks by scores leaves out a rationale that has none
+    missing score   a step that ranks by scores leaves out a rationale that has none
     missing labels  stated at the filter that needs them
-    order given     does not matter: candidates are put in order of their samples first
+    order given     does not matter: candidates are put in order of their samples first. A filter keeps the order
 """
 
-import hashlib
+import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+
+from pydantic import ValidationError, validate_call
 
 from lib.errors import UserError
 from lib.records import Evaluation, Rationale, Score, Selection
-from lib.similarity import Similarity, jaccard
+from lib.steps import (
+    Candidate,
+    Step,
+    accurate,
+    approved,
+    by_sample,
+    chain,
+    distinct,
+    diversity,
+    highest,
+    lowest,
+    morsd,
+    self_eval,
+    shuffled,
+    sound,
+    take,
+)
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """A rationale with what is known of it: its score, if it was scored, and the verdicts on it."""
-
-    rationale: Rationale
-    score: Score | None = None
-    verdicts: tuple[str, ...] = ()
-
-    @property
-    def approved(self) -> float | None:
-        """Share of its self-evaluations that say correct; None without evaluations."""
-        return sum(v == "correct" for v in self.verdicts) / len(self.verdicts) if self.verdicts else None
-
-    @property
-    def accurate(self) -> bool:
-        """The answer is the gold label; without a gold label, more than half of the verdicts say correct."""
-        if self.rationale.correct is not None:
-            return self.rationale.correct
-        return (self.approved or 0) > 0.5
-
-
-Step = Callable[[list[Candidate], int], list[Candidate]]  # candidates in order, seed -> candidates in order
-
-
-# -- steps -------------------------------------------------------------------------------------
-
-
-def by_sample(pool: list[Candidate], seed: int) -> list[Candidate]:
-    """In the order they were sampled."""
-    return sorted(pool, key=lambda c: c.rationale.sample)
-
-
-def shuffled(pool: list[Candidate], seed: int) -> list[Candidate]:
-    """In an order that only the seed and the rationales' ids decide."""
-    return sorted(pool, key=lambda c: _draw(c, seed))
-
-
-def highest(field: str) -> Step:
-    """Ranked by a field of Score, highest first; those without a score left out."""
-    return lambda pool, seed: _ranked(pool, lambda c: -getattr(c.score, field), seed)
-
-
-def lowest(field: str) -> Step:
-    """Ranked by a field of Score, lowest first; those without a score left out."""
-    return lambda pool, seed: _ranked(pool, lambda c: getattr(c.score, field), seed)
-
-
-def accurate(pool: list[Candidate], seed: int) -> list[Candidate]:
-    """Those with the right answer (`Candidate.accurate`); with neither gold label nor evaluations none is."""
-    return [c for c in pool if c.accurate]
-
-
-def distinct(threshold: float = 0.8, similarity: Similarity = jaccard) -> Step:
-    """Drop a rationale whose reasoning is as similar as `threshold` or more to one kept before it."""
-
-    def step(pool: list[Candidate], seed: int) -> list[Candidate]:
-        kept: list[Candidate] = []
-        for c in pool:
-            if all(similarity(c.rationale.reasoning, other.rationale.reasoning) < threshold for other in kept):
-                kept.append(c)
-        return kept
-
-    return step
-
-
-def approved(pool: list[Candidate], seed: int) -> list[Candidate]:
-    """Those that more than half of the evaluations call correct, highest share first; unevaluated ones left out."""
-    passed = [c for c in pool if (c.approved or 0) > 0.5]
-    return sorted(passed, key=lambda c: (-c.approved, _draw(c, seed)))
-
-
-def chain(*steps: Step) -> Step:
-    """One step after another."""
-
-    def step(pool: list[Candidate], seed: int) -> list[Candidate]:
-        for one in steps:
-            pool = one(pool, seed)
-        return pool
-
-    return step
-
-
-# -- the registry ------------------------------------------------------------------------------
-
-EVERYTHING = "all"  # the one strategy that k does not limit
+EVERYTHING = "all"  # the one step after which k does not limit
 
 STRATEGIES: dict[str, Step] = {
     "first": by_sample,
     "random": shuffled,
     EVERYTHING: by_sample,
     "slc_high": highest("slc"),
+    "slc_random": shuffled,  # PeCoTD's name for random, the level between high and low
     "slc_low": lowest("slc"),
     "pmi_high": highest("pmi"),
     "pmi_low": lowest("pmi"),
+    "log_p_high": highest("log_p"),
     "rd_low": lowest("rd"),
     "rd_high": highest("rd"),
-    "morsd": chain(accurate, distinct(0.8), lowest("rd")),  # accuracy, diversity, difficulty: MoRSD's order
-    "self_eval": approved,
+    "rd_masked_low": lowest("rd_masked"),
+    "accurate": accurate,
+    "sound": sound,
+    "approved": approved,
+    "self_eval": self_eval(),
+    "distinct": distinct(),
+    "diversity": diversity(),
+    "morsd": morsd(),
 }
+WITH_SETTINGS: dict[str, Callable[..., Step]] = {
+    make.__name__: validate_call(make) for make in (take, self_eval, distinct, diversity, morsd)
+}
+UNRANKED = {"accurate", "sound", "approved", "distinct", "take"}  # steps that leave the order of samples
 
 
 def select(strategy: str, pool: Sequence[Candidate], k: int, seed: int) -> list[Rationale]:
     """The k rationales of one question that a strategy prefers, best first; fewer where it finds fewer.
 
-    The same for any order of the pool. "all" gives every rationale, whatever k.
-    Raises UserError for an unknown strategy, k < 1, candidates of several questions, or one candidate given twice.
+    The same for any order of the pool. A strategy whose last step is "all" gives what is left, whatever k.
+    Raises UserError for an unknown strategy, k < 1, candidates of several questions, one sample given twice, and a
+    step that returns what it was not given.
     """
     step = get_strategy(strategy)
     if k < 1:
         raise UserError(f"{strategy}: k is {k}; at least 1 rationale a question must be asked for")
     _refuse_mixture(pool)
     shortlist = step(by_sample(list(pool), seed), seed)
-    return [c.rationale for c in (shortlist if strategy == EVERYTHING else shortlist[:k])]
+    _refuse_strangers(strategy, shortlist, pool)
+    unlimited = _parse(strategy)[-1] == (EVERYTHING, None)
+    return [c.rationale for c in (shortlist if unlimited else shortlist[:k])]
 
 
-def get_strategy(name: str) -> Step:
-    """A strategy by name. Raises UserError listing those there are."""
-    if name not in STRATEGIES:
-        raise UserError(f"unknown selection strategy {name!r}; allowed: {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]
+def get_strategy(spec: str) -> Step:
+    """A strategy by name, "slc_high", or by its steps, "accurate | distinct(0.8, tfidf) | rd_low".
+
+    Raises UserError listing what there is. A name of a file or model may hold neither "|" nor ",".
+    """
+    parts = _parse(spec)
+    ranked, steps = False, []
+    for name, given in parts:
+        if name == diversity.__name__ and not ranked:
+            steps.append(shuffled)
+        steps.append(_step(name, given, spec))
+        ranked = ranked or name not in UNRANKED
+    return steps[0] if len(steps) == 1 else chain(*steps)
+
+
+def check_strategy(spec: str) -> str:
+    """The strategy itself, if there is such a one; a model that it names is not looked for. Raises UserError."""
+    get_strategy(spec)
+    return spec
 
 
 def candidates(
     rationales: Iterable[Rationale], scores: Iterable[Score] = (), evaluations: Iterable[Evaluation] = ()
 ) -> dict[str, list[Candidate]]:
-    """Each question's rationales with their scores and verdicts, questions and samples in order."""
-    score = {s.id: s for s in scores}
+    """Each question's rationales with their scores and verdicts, questions and samples in order.
+
+    Raises UserError for scores of several students: which one should choose?
+    """
+    score = _one_students(scores)
     verdicts: dict[str, list[str]] = {}
     for evaluation in sorted(evaluations, key=lambda e: e.id):
         verdicts.setdefault(evaluation.rationale_id, []).append(evaluation.verdict)
@@ -158,11 +125,17 @@ def candidates(
     return pools
 
 
-def selections(strategy: str, pools: dict[str, list[Candidate]], k: int, seed: int) -> list[Selection]:
-    """One row a question: the samples that a strategy chose, best first; an empty row where it chose none."""
+def selections(
+    strategy: str, pools: dict[str, list[Candidate]], k: int, seed: int, student: str = "base"
+) -> list[Selection]:
+    """One row a question: the samples that a strategy chose, best first; an empty row where it chose none.
+
+    student   whose scores the pools hold
+    """
     return [
         Selection(
             question_id=question_id,
+            student=student,
             strategy=strategy,
             samples=tuple(r.sample for r in select(strategy, pool, k, seed)),
         )
@@ -170,13 +143,76 @@ def selections(strategy: str, pools: dict[str, list[Candidate]], k: int, seed: i
     ]
 
 
-def _ranked(pool: list[Candidate], key: Callable[[Candidate], float], seed: int) -> list[Candidate]:
-    return sorted((c for c in pool if c.score is not None), key=lambda c: (key(c), _draw(c, seed)))
+# -- how a strategy is written -------------------------------------------------------------------
 
 
-def _draw(candidate: Candidate, seed: int) -> bytes:
-    """A random-looking key that only seed and id decide: the same in every process and Python version."""
-    return hashlib.sha256(f"{seed}/{candidate.rationale.id}".encode()).digest()
+@lru_cache
+def _parse(spec: str) -> tuple[tuple[str, tuple[str, ...] | None], ...]:
+    """Its steps as (name, arguments); arguments are None without brackets."""
+    return tuple(_parse_step(part.strip(), spec) for part in spec.split("|"))
+
+
+def _parse_step(part: str, spec: str) -> tuple[str, tuple[str, ...] | None]:
+    name, bracket, rest = part.partition("(")
+    if not bracket:
+        return name, None
+    if not rest.endswith(")"):
+        raise UserError(f"strategy {spec!r}: {part!r} has no closing bracket at its end; allowed: {_allowed()}")
+    inside = rest[:-1].strip()
+    return name.strip(), tuple(one.strip() for one in inside.split(",")) if inside else ()
+
+
+def _step(name: str, given: tuple[str, ...] | None, spec: str) -> Step:
+    if given is None and name in STRATEGIES:
+        return STRATEGIES[name]
+    if name in WITH_SETTINGS:
+        return _made(name, given or (), spec)
+    if name in STRATEGIES:
+        raise UserError(f"strategy {spec!r}: {name} takes no arguments, given ({', '.join(given)})")
+    where = "" if name == spec else f" in {spec!r}"
+    raise UserError(f"unknown selection strategy {name!r}{where}; allowed: {_allowed()}")
+
+
+def _made(name: str, given: tuple[str, ...], spec: str) -> Step:
+    try:
+        return WITH_SETTINGS[name](*given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        parameters = list(inspect.signature(WITH_SETTINGS[name]).parameters)
+        place = first["loc"][0]
+        which = place if isinstance(place, str) else parameters[place] if place < len(parameters) else "too many"
+        raise UserError(
+            f"strategy {spec!r}: {which}: {first['msg']}, given {', '.join(given) or 'nothing'}; "
+            f"allowed: {_signature(name)}"
+        ) from None
+
+
+def _allowed() -> str:
+    plain = [name for name in STRATEGIES if name not in WITH_SETTINGS]
+    return ", ".join([*plain, *map(_signature, WITH_SETTINGS)]) + "; or several of them joined by ' | '"
+
+
+def _signature(name: str) -> str:
+    """As in "distinct(threshold=0.8, similarity=jaccard)"."""
+    parameters = inspect.signature(WITH_SETTINGS[name]).parameters.values()
+    shown = [p.name if p.default in (p.empty, None) else f"{p.name}={p.default}" for p in parameters]
+    return f"{name}({', '.join(shown)})"
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+def _one_students(scores: Iterable[Score]) -> dict[str, Score]:
+    """By the id of the rationale."""
+    found: dict[str, Score] = {}
+    for score in scores:
+        other = found.setdefault(score.rationale_id, score)
+        if other is not score:
+            students = " and ".join(sorted({score.student, other.student}))
+            raise UserError(f"{score.rationale_id} is scored twice, by {students}; choose by one student's scores")
+    if len(students := sorted({s.student for s in found.values()})) > 1:
+        raise UserError(f"scores of {len(students)} students ({', '.join(students)}); choose by one student's scores")
+    return found
 
 
 def _refuse_mixture(pool: Sequence[Candidate]) -> None:
@@ -186,3 +222,10 @@ def _refuse_mixture(pool: Sequence[Candidate]) -> None:
     samples = [c.rationale.sample for c in pool]
     if len(set(samples)) < len(samples):
         raise UserError(f"{questions[0]}: one sample stands twice among the candidates: {sorted(samples)}")
+
+
+def _refuse_strangers(strategy: str, shortlist: Sequence[Candidate], pool: Sequence[Candidate]) -> None:
+    """A step is anybody's function: what it returns must be some of what it was given, each once."""
+    own, shown = {c.rationale.id for c in pool}, [c.rationale.id for c in shortlist]
+    if strange := [i for i in shown if i not in own or shown.count(i) > 1]:
+        raise UserError(f"strategy {strategy!r} returns {strange[0]}, which was not among the candidates, or twice")

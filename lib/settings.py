@@ -6,7 +6,9 @@ lib/config.py reads the file; a value out of range, a wrong type or an unknown k
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from lib.errors import UserError
 
 TaskName = Literal[
     "arithmetic", "coin_flip", "last_letter",
@@ -156,8 +158,12 @@ class SelfEval(Sampling):
     evaluations: Annotated[int, Field(ge=0)]
 
 
+BASE = "base"  # the name of section `student` among the students
+
+
 class Student(Section):
     source: str
+    architecture: Literal["t5", "gpt2"]
     tokenizer: str
     d_model: Count
     d_ff: Count
@@ -170,12 +176,47 @@ class Student(Section):
     max_truncated_share: Share
 
 
+def all_students(base: Student, others: dict[str, dict[str, Any]]) -> dict[str, Student]:
+    """Sections `student` and `students` as settings by name, "base" first.
+
+    others   {"small": {"d_model": 32}}: the difference of each from `base`
+    Raises UserError naming `students.<name>.<key>`.
+    """
+    if BASE in others:
+        raise UserError(f"students.{BASE}: the name of section `student`; give this one another")
+    return {BASE: base, **{name: _differing(base, name, keys) for name, keys in others.items()}}
+
+
+def _differing(base: Student, name: str, keys: dict[str, Any]) -> Student:
+    try:
+        return Student.model_validate({**base.model_dump(), **keys})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["students", name, *map(str, first["loc"])])
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"{where}: unknown key; allowed: {', '.join(Student.model_fields)}") from None
+        raise UserError(f"{where}: {first['msg']} (given {first['input']!r:.60})") from None
+
+
+class Refine(Section):
+    """Iterative refinement (PAPERS.md, PeCoTD §2.3); rounds: 0 leaves it out."""
+
+    rounds: Annotated[int, Field(ge=0)]
+    chains: Annotated[list[str], AfterValidator(_no_twice)]
+    exemplars: Annotated[int, Field(ge=1)]
+    questions: Count | None
+    rationales: Count
+
+
 class Slc(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
     empty_share: Share
+    precision: Literal["fp32", "bf16"]
     rd_target: Literal["gold", "majority", "own"]
     strategies: Annotated[list[str], Field(min_length=1), AfterValidator(_no_twice)]
     keep: Count
+    judged: Annotated[int, Field(ge=0)]
+    refine: Refine
 
 
 class Train(Section):
@@ -196,9 +237,19 @@ class Train(Section):
     arms: dict[str, dict[str, Any]]
 
 
+class Finding(Section):
+    """A figure and a table in 05: accuracy of the named arms against one key of their recipes, a line for each `by`."""
+
+    x: str
+    by: str | None = None
+    arms: Annotated[list[str], Field(min_length=2), AfterValidator(_no_twice)]
+
+
 class Ablate(Section):
     bootstrap: Count
     alpha: Annotated[float, Field(gt=0, lt=1)]
+    findings: dict[str, Finding]
+    alike: list[str]
 
 
 class Figures(Section):
@@ -217,6 +268,7 @@ class Config(Section):
     generate: Generate
     self_eval: SelfEval
     student: Student
+    students: dict[str, dict[str, Any]]
     slc: Slc
     train: Train
     ablate: Ablate

@@ -1,34 +1,58 @@
-"""The student: a T5, pretrained or from scratch, and its tokenizer. Load, tokenize, save.
+"""The student: encoder-decoder (T5) or decoder-only (GPT-2), pretrained or from scratch, and its tokenizer.
 
 student = new_student(cfg.student, texts, seed=0)
-student.ids("Tom has 3 pens .")      # [5, 9, 21, 30, 4, 1]   ends in </s>
+student.ids("Tom has 3 pens .")      # [5, 9, 21, 30, 4, 1]   ends in </s>, if it is a T5
 student.text([5, 9, 21, 30, 4, 1])   # "Tom has 3 pens."
+all_students(cfg.student, {"small": {"d_model": 32}})["small"].d_model      # 32
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast, T5Config, set_seed
-from transformers import T5ForConditionalGeneration as T5
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+    set_seed,
+)
 
 from lib.errors import UserError
 from lib.settings import Student as StudentSettings
+from lib.settings import all_students
+from lib.words import continuing_tokenizer, tidy, words_tokenizer
 
-PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
+__all__ = [
+    "Student", "all_students", "decoder_only", "load_student", "make_tokenizer", "new_student", "parameters",
+    "start_student", "unknown_share",
+]  # fmt: skip
+
+SPARE_POSITIONS = 8  # of a decoder-only student from scratch, beyond its longest source and target
+T5_KIND = ("t5", "mt5", "umt5")  # the encoder-decoders whose output projection lib/training.py knows
 
 
 @dataclass
 class Student:
     """A model and the tokenizer it was made with."""
 
-    model: T5
+    model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
 
+    @property
+    def decoder_only(self) -> bool:
+        """Whether it continues its question, as a GPT-2 does, instead of reading it by an encoder of its own."""
+        return not self.model.config.is_encoder_decoder
+
     def ids(self, text: str) -> list[int]:
-        """Token ids of a text, </s> at the end."""
+        """Token ids of a text as its tokenizer gives them: of a T5 with </s> at the end, of a GPT-2 without."""
         return self.tokenizer(text, verbose=False)["input_ids"]
 
     def text(self, ids: Iterable[int]) -> str:
@@ -49,40 +73,47 @@ def new_student(settings: StudentSettings, texts: Iterable[str], seed: int) -> S
 def start_student(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast, seed: int) -> Student:
     """The student before distillation. From scratch, its weights follow from `seed`; a pretrained one draws none."""
     if settings.source != "scratch":
-        return Student(_load(AutoModelForSeq2SeqLM, settings.source, "student.source"), tokenizer)
+        return _pretrained(settings, tokenizer)
+    if settings.d_model % settings.heads:
+        raise UserError(f"student.heads: {settings.heads} does not divide student.d_model {settings.d_model}")
     set_seed(seed)
-    return Student(T5(_scratch_config(settings, tokenizer)), tokenizer)
+    if settings.architecture == "gpt2":
+        return Student(GPT2LMHeadModel(_gpt2_config(settings, tokenizer)), tokenizer)
+    return Student(T5ForConditionalGeneration(_t5_config(settings, tokenizer)), tokenizer)
 
 
 def load_student(folder: Path) -> Student:
     """A student saved by `Student.save`."""
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder, local_files_only=True)
+    auto = _auto(AutoConfig.from_pretrained(folder, local_files_only=True))
+    model = auto.from_pretrained(folder, local_files_only=True)
     return Student(model, AutoTokenizer.from_pretrained(folder, local_files_only=True))
 
 
+def decoder_only(settings: StudentSettings) -> bool:
+    """Whether these settings give a decoder-only student; of a pretrained one its checkpoint's config says so."""
+    if settings.source == "scratch":
+        return settings.architecture == "gpt2"
+    return not _config(settings.source).is_encoder_decoder
+
+
 def make_tokenizer(settings: StudentSettings, texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """The tokenizer named in the settings, or one of words and punctuation marks trained on `texts`."""
-    if settings.tokenizer != "words":
-        return _load(AutoTokenizer, settings.tokenizer, "student.tokenizer")
-    return words_tokenizer(texts)
+    """The tokenizer named in the settings, or one of words and punctuation marks trained on `texts`.
 
-
-def words_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """One token a word, number or punctuation mark; ids follow frequency, then spelling."""
-    tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("isolated")]
-    )
-    tokenizer.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=[PAD, EOS, UNK], show_progress=False))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {EOS}", special_tokens=[(EOS, tokenizer.token_to_id(EOS))]
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=EOS, unk_token=UNK)
-
-
-def tidy(text: str) -> str:
-    """Undo the spaces that tokens of words leave around punctuation: "( 3 + 4 ) ." -> "(3 + 4)."."""
-    return re.sub(r"([(\[]) ", r"\1", re.sub(r" ([.,;:?!)\]'’])", r"\1", text)).strip()
+    A decoder-only student's without a padding token pads with its end token; padding is masked everywhere.
+    """
+    if settings.tokenizer == "words" and settings.source != "scratch":
+        raise UserError(
+            f"student.tokenizer: words, but student.source is {settings.source!r}, which knows no tokens but its own; "
+            "give its folder or hub name"
+        )
+    if settings.tokenizer == "words":
+        return words_tokenizer(texts) if settings.architecture == "t5" else continuing_tokenizer(texts)
+    tokenizer = _load(AutoTokenizer, settings.tokenizer, "student.tokenizer")
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"student.tokenizer: {settings.tokenizer!r} has no end token (eos); a student must know one")
+    if tokenizer.pad_token_id is None and decoder_only(settings):
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def parameters(student: Student) -> int:
@@ -97,9 +128,7 @@ def unknown_share(student: Student, texts: Iterable[str]) -> float:
     return sum(i == unknown for i in ids) / max(len(ids), 1)
 
 
-def _scratch_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> T5Config:
-    if settings.d_model % settings.heads:
-        raise UserError(f"student.heads: {settings.heads} does not divide student.d_model {settings.d_model}")
+def _t5_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> T5Config:
     return T5Config(
         vocab_size=len(tokenizer),
         d_model=settings.d_model,
@@ -115,6 +144,60 @@ def _scratch_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFas
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=tokenizer.pad_token_id,
     )
+
+
+def _gpt2_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> GPT2Config:
+    return GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=settings.max_source_tokens + settings.max_target_tokens + SPARE_POSITIONS,
+        n_embd=settings.d_model,
+        n_inner=settings.d_ff,
+        n_layer=settings.layers,
+        n_head=settings.heads,
+        resid_pdrop=settings.dropout,
+        embd_pdrop=settings.dropout,
+        attn_pdrop=settings.dropout,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id,
+    )
+
+
+def _pretrained(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> Student:
+    """A checkpoint's model, refused if it is none that writes text, or if texts or tokens do not fit it."""
+    config = _config(settings.source)
+    model = _load(_auto(config), settings.source, "student.source")
+    if len(tokenizer) > config.vocab_size:
+        raise UserError(
+            f"student.tokenizer: {settings.tokenizer!r} has {len(tokenizer)} tokens, student.source "
+            f"{settings.source!r} only {config.vocab_size}; give the tokenizer that it was made with"
+        )
+    longest = settings.max_source_tokens + settings.max_target_tokens
+    positions = None if config.is_encoder_decoder else getattr(config, "max_position_embeddings", None)
+    if positions is not None and longest > positions:
+        raise UserError(
+            f"student.max_source_tokens {settings.max_source_tokens} and max_target_tokens "
+            f"{settings.max_target_tokens}: together at most the {positions} positions of {settings.source!r}"
+        )
+    return Student(model, tokenizer)
+
+
+def _auto(config: PretrainedConfig):
+    """The class that loads this kind of model. Raises UserError for one that cannot be distilled into."""
+    named = (config.architectures or ["?"])[0]
+    if config.is_encoder_decoder and config.model_type in T5_KIND:
+        return AutoModelForSeq2SeqLM
+    if not config.is_encoder_decoder and named.endswith(("ForCausalLM", "LMHeadModel", "GPT2Model")):
+        return AutoModelForCausalLM
+    raise UserError(
+        f"student.source: {config.name_or_path!r} is a {config.model_type} ({named}); allowed: an encoder-decoder of "
+        f"T5's kind ({', '.join(T5_KIND)}) or a decoder-only model that writes text (such as gpt2)"
+    )
+
+
+def _config(source: str) -> PretrainedConfig:
+    return _load(AutoConfig, source, "student.source")
 
 
 def _load(auto, name: str, key: str):

@@ -3,9 +3,10 @@
     schedule = batches(lengths, batch=16, steps=600, seed=0)       # 600 lists of 16 example indices
     history = fit(student, examples, plan, folder, validate=...)   # resumes from `folder` if it was interrupted
 
-A step has a fixed number of examples. One encoder call serves both tasks; the output projection and the cross-entropy
-are computed at real target positions only. The schedule is drawn before the first step, so that an interrupted run
-goes on with exactly the batches that it would have seen.
+A step has a fixed number of examples. One encoder call serves both tasks of an encoder-decoder; a decoder-only student
+reads the source with each. The output projection and the cross-entropy are computed at real target positions only. The
+schedule is drawn before the first step, so that an interrupted run goes on with exactly the batches that it would have
+seen.
 """
 
 import json
@@ -29,8 +30,8 @@ from transformers import (
 )
 from transformers.optimization import Adafactor
 
+from lib.encoding import Encoded, collator
 from lib.errors import UserError
-from lib.examples import Example
 from lib.losses import multitask_loss, reduce_nll, target_nll
 from lib.student import Student
 
@@ -52,38 +53,6 @@ class Plan:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """An example as token ids: (source, target) of each task, the label's first."""
-
-    pairs: tuple[tuple[list[int], list[int]], ...]
-
-    @property
-    def tokens(self) -> int:
-        """Non-padding tokens that a step spends on it: what "equal compute" counts."""
-        return sum(len(source) + len(target) for source, target in self.pairs)
-
-
-def encode(tokenizer, examples: Sequence[Example]) -> list[Encoded]:
-    """Token ids of all examples; equal texts are tokenized once."""
-    texts = sorted({text for example in examples for pair in example.pairs() for text in pair})
-    ids = dict(zip(texts, tokenizer(texts, verbose=False)["input_ids"] if texts else []))
-    return [Encoded(tuple((ids[source], ids[target]) for source, target in e.pairs())) for e in examples]
-
-
-def limit_lengths(encoded: Sequence[Encoded], max_source: int, max_target: int, allowed_share: float) -> list[Encoded]:
-    """Cut sources and targets to the student's limits; refused if more than `allowed_share` of them are too long."""
-    pairs = [pair for example in encoded for pair in example.pairs]
-    too_long = sum(len(source) > max_source or len(target) > max_target for source, target in pairs)
-    if too_long > allowed_share * len(pairs):
-        raise UserError(
-            f"student.max_source_tokens {max_source}, max_target_tokens {max_target}: {too_long} of {len(pairs)} "
-            f"training texts are longer (longest {max(len(s) for s, _ in pairs)} and {max(len(t) for _, t in pairs)}); "
-            f"raise the limits or student.max_truncated_share (now {allowed_share})"
-        )
-    return [Encoded(tuple((source[:max_source], target[:max_target]) for source, target in e.pairs)) for e in encoded]
-
-
 def batches(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[list[int]]:
     """The whole schedule: `steps` lists of `batch` example indices.
 
@@ -101,27 +70,10 @@ def batches(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[l
     return schedule
 
 
-def collate(encoded: Sequence[Encoded], pad: int, start: int) -> dict:
-    """A batch: all sources together, and for each task the rows of its sources and its padded targets.
-
-    sources   long[N, S] and their mask; N counts the sources of all tasks
-    tasks     a list of {"rows": long[B], "inputs": long[B, T], "targets": long[B, T], -100 on padding}
-    """
-    by_task = [[e.pairs[t] for e in encoded if len(e.pairs) > t] for t in range(max(len(e.pairs) for e in encoded))]
-    sources = _padded([source for task in by_task for source, _ in task], pad)
-    tasks, first = [], 0
-    for task in by_task:
-        targets = _padded([target for _, target in task], -100)
-        inputs = torch.cat(
-            [torch.full((len(task), 1), start), targets[:, :-1].masked_fill(targets[:, :-1] < 0, pad)], 1
-        )
-        tasks.append({"rows": torch.arange(first, first + len(task)), "inputs": inputs, "targets": targets})
-        first += len(task)
-    return {"sources": sources, "mask": (sources != pad).long(), "tasks": tasks}
-
-
 def task_nll(model, batch: dict) -> list[tuple[torch.Tensor, torch.Tensor, int]]:
     """For each task of a batch: nll float[P] of its real target tokens, the row long[P] of each, and how many rows."""
+    if not model.config.is_encoder_decoder:
+        return [_one_continuation(model, task) for task in batch["tasks"]]
     encoded = model.encoder(input_ids=batch["sources"], attention_mask=batch["mask"])[0]  # (N, S, D)
     return [_one_task(model, encoded, batch["mask"], task) for task in batch["tasks"]]
 
@@ -182,14 +134,13 @@ def fit(
     schedule = batches([e.tokens for e in encoded], plan.batch, plan.steps, plan.seed)
     optimizer = make_optimizer(student.model, plan)
     scheduler = get_cosine_schedule_with_warmup(optimizer, min(plan.warmup_steps, plan.steps // 2), plan.steps)
-    pad, start = student.tokenizer.pad_token_id, student.model.config.decoder_start_token_id
     trainer = DistillationTrainer(
         model=student.model,
         args=_arguments(plan, folder, validate is not None),
         train_dataset=list(encoded),
         # evaluation is by `validate`; the Trainer only asks that something be there
         eval_dataset=list(encoded[:1]) if validate else None,
-        data_collator=lambda rows: collate(rows, pad, start),
+        data_collator=collator(student),
         optimizers=(optimizer, scheduler),
         callbacks=[LogAtCheckpoints()],
         plan=plan,
@@ -211,15 +162,22 @@ def make_optimizer(model, plan: Plan) -> Optimizer:
 def seconds_per_token(student: Student, encoded: Sequence[Encoded], batch: int, steps: int = 6) -> float:
     """Core-seconds of training a non-padding token, from a few steps on this machine; weights stay as they are."""
     schedule = batches([e.tokens for e in encoded], batch, steps, seed=0)
-    pad, start = student.tokenizer.pad_token_id, student.model.config.decoder_start_token_id
-    seconds = []
+    together, seconds = collator(student), []
     for rows in schedule:
         began = time.process_time()
-        batch_loss(student.model, collate([encoded[i] for i in rows], pad, start), 1.0, "examples").backward()
+        batch_loss(student.model, together([encoded[i] for i in rows]), 1.0, "examples").backward()
         seconds.append((time.process_time() - began) / sum(encoded[i].tokens for i in rows))
     student.model.zero_grad()
     # the optimiser and the Trainer add about a third to forward and backward
     return 1.33 * float(np.median(seconds))
+
+
+def _one_continuation(model, task: dict):
+    """One task of a decoder-only student: the source is read and the target predicted in one pass."""
+    hidden = model.get_decoder()(input_ids=task["inputs"], attention_mask=task["mask"], use_cache=False)[0]  # (B, T, D)
+    real = task["targets"] >= 0
+    logits = model.get_output_embeddings()(hidden[real])  # (P, V): neither source nor padding reaches the projection
+    return target_nll(logits, task["targets"][real]), real.nonzero()[:, 0], len(real)
 
 
 def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict):
@@ -236,11 +194,6 @@ def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict):
         hidden = hidden * model.model_dim**-0.5
     rows = real.nonzero()[:, 0]
     return target_nll(model.lm_head(hidden), task["targets"][real]), rows, len(real)
-
-
-def _padded(sequences: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-    width = max(map(len, sequences))
-    return torch.tensor([[*s, *[value] * (width - len(s))] for s in sequences])
 
 
 def _arguments(plan: Plan, folder: Path, validated: bool) -> TrainingArguments:

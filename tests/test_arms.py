@@ -57,6 +57,15 @@ def test_a_misspelt_key_is_refused_with_the_allowed_ones():
         ({"rationales": 2.5}, "(given 2.5)"),
         ({"against": 3}, "allowed keys: rationales"),
         (5, "expected keys and values, given 5"),
+        ({"format": "cot"}, "format: Input should be 'multitask' or 'rationale then answer' (given 'cot')"),
+        ({"round": -1}, "round: Input should be greater than or equal to 0 (given -1)"),
+        ({"select": "best"}, "select: "),
+        ({"select": "accurate | best"}, "rd_low"),
+        ({"format": "rationale then answer", "evaluations": 1}, "which takes format: multitask; allowed: 0"),
+        (
+            {"round": 2, "chain": "slc_high", "evaluations": 1},
+            "2: refined rationales have no self-evaluations; allowed",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_under_the_arms_name(difference, said):
@@ -130,3 +139,23 @@ def test_two_ways_of_matching_are_refused():
     both = {"a": {}, "b": {"steps_of": "a", "tokens_of": "a"}}
     with pytest.raises(UserError, match="'b': give steps_of or tokens_of, not both"):
         make_arms(both, TRAIN)
+
+
+def recipe(**difference) -> Recipe:
+    return make_arms({"mine": difference}, TRAIN)["mine"].recipe
+
+
+def test_the_students_own_scores_choose_unless_another_is_named():
+    assert recipe().scored_by == "base"
+    assert recipe(student="small").scored_by == "small"
+    assert recipe(student="small", scorer="large").scored_by == "large"
+
+
+def test_a_rationale_comes_first_only_where_there_is_one():
+    assert recipe(format="rationale then answer").rationale_first
+    assert not recipe().rationale_first
+    assert not recipe(format="rationale then answer", explain=False, evaluations=1).rationale_first
+
+
+def test_strategies_may_be_joined():
+    assert recipe(select="accurate | distinct(0.8) | rd_low").select == "accurate | distinct(0.8) | rd_low"

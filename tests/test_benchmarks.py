@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from benchmarks import scoring
 from benchmarks import teacher as benchmark
 
 ROWS = {
@@ -72,3 +73,39 @@ def test_the_throughput_is_near_that_of_the_bare_client():
     """A short run on a machine that may be busy, so a loose bound; `make bench` has the true one."""
     rows = benchmark.throughput(calls=600, pairs=3, concurrency=64)
     assert benchmark.missed(rows, dict.fromkeys(benchmark.THROUGHPUT, (0.75, None))) == []
+
+
+# -- scoring ---------------------------------------------------------------------------------------
+
+SPEED = {"fp32, ours : plain": 1.9, "bf16, ours : plain": 2.7, scoring.MORE: 48.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("fp32, ours : plain", 1.89, "1.89, allowed: at least 1.9"),
+        ("bf16, ours : plain", 2.69, "2.69, allowed: at least 2.7"),
+        (scoring.MORE, 48.1, "48.1, allowed: at most 48"),
+        (scoring.MORE, float("nan"), "nan, allowed: at most 48"),
+    ],
+)
+def test_scoring_that_misses_its_bound_is_named(monkeypatch, capsys, tmp_path, name, value, said):
+    assert scoring.missed(SPEED, scoring.BOUNDS) == []
+    monkeypatch.setattr(scoring, "speed", lambda *_: SPEED)
+    monkeypatch.setattr(scoring, "memory", lambda *_: {name: value})
+    monkeypatch.setattr(scoring.torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["scoring.py", "--check", "--data", str(tmp_path)])
+    assert scoring.main() == 1
+    assert f"missed: {name}: {said}" in capsys.readouterr().err
+
+
+def test_scoring_without_the_real_text_says_so(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["scoring.py", "--check", "--data", str(tmp_path / "none")])
+    assert scoring.main() == 0
+    assert f"not measured: no folder {tmp_path / 'none'}; set REAL_DATA or --data" in capsys.readouterr().out
+
+
+def test_both_ways_of_scoring_find_the_same(real_data):
+    texts, student = scoring.real_pairs(real_data, 6), scoring.random_student(real_data, width=64, layers=1)
+    assert len({text for _, text, _ in texts}) == 6
+    assert scoring.ours(student, texts) == pytest.approx(scoring.plain(student, texts), rel=1e-5)

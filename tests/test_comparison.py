@@ -1,14 +1,29 @@
 """Arms side by side, from results written by hand."""
 
 import math
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tiny_world import TRAIN
 
-from lib.arms import make_arms
-from lib.comparison import by_arm, comparisons, correct, overview, verdicts
+from lib.arms import make_arms, with_labels
+from lib.comparison import (
+    by_arm,
+    comparisons,
+    correct,
+    from_the_first,
+    grid,
+    in_words,
+    overview,
+    place,
+    reached,
+    slug,
+    verdicts,
+)
+from lib.errors import UserError
+from lib.settings import Finding
 from lib.statistics import holm, mcnemar_exact, paired_bootstrap
 
 
@@ -174,3 +189,175 @@ def test_a_phase_without_flawed_rationales_has_no_auc():
 def test_arms_without_judgements_have_no_verdicts():
     empty = verdicts(clear())
     assert len(empty) == 0 and {"arm", "phase", "auc"} <= set(empty.columns)
+
+
+# -- findings ------------------------------------------------------------------------------------
+
+CURVE = arms(
+    one={"select": "random"},
+    two={"select": "random", "rationales": 2},
+    easy={"select": "rd_low"},
+    easy_two={"select": "rd_low", "rationales": 2},
+)
+
+
+def placed(finding: dict, of=CURVE):
+    return place("k", Finding(**finding), of)
+
+
+def of_four(n: int = 40) -> list:
+    """one and easy_two are right on all questions, two on a quarter, easy on all but the last; three seeds."""
+    marks = {"one": "1" * n, "two": "1" * (n // 4) + "0" * (n - n // 4), "easy": "1" * (n - 1) + "0"}
+    return [result(arm, seed, right) for arm, right in (marks | {"easy_two": "1" * n}).items() for seed in (0, 1, 2)]
+
+
+LINES = {"x": "rationales", "by": "select", "arms": ["one", "two", "easy", "easy_two"]}
+
+
+def test_arms_stand_at_their_keys_in_the_order_given():
+    frame = placed(LINES)
+    assert frame.to_dict("list") == {
+        "arm": ["one", "two", "easy", "easy_two"],
+        "x": [1, 2, 1, 2],
+        "by": ["random", "random", "rd_low", "rd_low"],
+    }
+
+
+def test_without_by_all_arms_stand_in_one_line():
+    assert placed({"x": "arm", "arms": ["easy", "one"]}).to_dict("list") == {
+        "arm": ["easy", "one"],
+        "x": ["easy", "one"],
+        "by": ["", ""],
+    }
+
+
+def test_a_truth_value_is_a_name_and_no_number():
+    frame = placed({"x": "explain", "arms": ["a", "b"]}, arms(a={"explain": False}, b={}))
+    assert frame.x.tolist() == ["False", "True"]
+
+
+@pytest.mark.parametrize(
+    ("finding", "said"),
+    [
+        ({"x": "rationals", "arms": ["one", "two"]}, "no recipe has a key 'rationals'; allowed: rationales, select"),
+        ({"x": "arm", "by": "k", "arms": ["one", "two"]}, "no recipe has a key 'k'; allowed: .*, arm$"),
+        ({"x": "select", "arms": ["one", "tow"]}, "no arm 'tow'; arms: one, two, easy, easy_two"),
+        ({"x": "select", "arms": ["one", "easy", "two"]}, "arms 'one' and 'two' are alike in select$"),
+        (LINES | {"by": "lam"}, "arms 'one' and 'easy' are alike in rationales and lam$"),
+    ],
+)
+def test_a_finding_that_cannot_be_placed_is_refused(finding, said):
+    with pytest.raises(UserError, match=rf"^ablate.findings: 'k': {said}"):
+        placed(finding)
+
+
+def test_with_gold_labels_alone_an_arm_is_found_by_its_plain_name():
+    assert placed({"x": "select", "arms": ["one", "easy"]}, with_labels(CURVE, ["gold"])).arm.tolist() == [
+        "one (H)",
+        "easy (H)",
+    ]
+
+
+def chained(**recipes):
+    return arms(**{name: {"chain": chain, "round": round} for name, (chain, round) in recipes.items()})
+
+
+def test_every_chain_starts_from_the_originals():
+    frame = placed(
+        {"x": "round", "by": "chain", "arms": ["start", "a1", "b1"]},
+        chained(start=("", 0), a1=("slc_high", 1), b1=("random", 1)),
+    )
+    assert list(frame.itertuples(index=False, name=None)) == [
+        ("start", 0, "slc_high"),
+        ("start", 0, "random"),
+        ("a1", 1, "slc_high"),
+        ("b1", 1, "random"),
+    ]
+
+
+def test_a_scorer_not_given_is_the_arms_own_student_and_no_chain_the_originals():
+    of = chained(start=("", 0), a1=("slc_high", 1))
+    assert placed({"x": "chain", "by": "scorer", "arms": ["start", "a1"]}, of).to_dict("list") == {
+        "arm": ["start", "a1"],
+        "x": ["originals", "slc_high"],
+        "by": ["base", "base"],
+    }
+
+
+def test_what_was_reached_by_hand_without_the_arms_that_were_not_run():
+    results = [result("one", 0, "1111"), result("one", 1, "1100"), result("easy", 0, "1000")]
+    frame = reached(placed(LINES), results, 0.05, 500)
+    assert frame.arm.tolist() == ["one", "easy"]
+    assert frame["mean"].tolist() == pytest.approx([0.75, 0.25])
+    assert frame["std"].iloc[0] == pytest.approx(math.sqrt(1 / 8)) and math.isnan(frame["std"].iloc[1])
+    assert frame.seeds.tolist() == [2, 1]
+
+
+def test_an_arms_interval_is_that_of_its_difference_from_never_right_and_stays_a_share():
+    results = of_four()
+    frame = reached(placed(LINES), results, 0.05, 500).set_index("arm")
+    two, easy = (
+        paired_bootstrap(correct(by_arm(results)[arm]), np.zeros((3, 40)), draws=500) for arm in ("two", "easy")
+    )
+    assert frame.loc["two", ["low", "high"]].tolist() == [two.low, two.high]
+    assert easy.high > 1 and frame.loc["easy", ["low", "high"]].tolist() == [easy.low, 1]
+
+
+def test_the_grid_has_a_row_for_each_by_and_a_column_for_each_number():
+    results = [r for r in of_four() if r.run.arm != "easy_two"]
+    shown = {**LINES, "arms": ["two", "one", "easy", "easy_two"]}
+    table = grid(reached(placed(shown), results, 0.05, 100), "rationales", "select")
+    assert list(table.columns) == ["rationales 1", "rationales 2"] and table.index.name == "select"
+    assert table.loc["random"].tolist() == ["100.0 ± 0.0", "25.0 ± 0.0"]
+    assert table.loc["rd_low"].tolist() == ["97.5 ± 0.0", "–"]
+
+
+def test_the_grid_of_names_keeps_their_order_and_without_by_they_are_rows():
+    points = reached(placed({"x": "arm", "arms": ["two", "easy"]}), of_four(), 0.05, 100)
+    table = grid(points, "arm", None)
+    assert (table.index.name, list(table.columns)) == ("arm", ["accuracy (%)"])
+    assert table["accuracy (%)"].to_dict() == {"two": "25.0 ± 0.0", "easy": "97.5 ± 0.0"}
+    by_k = grid(
+        reached(placed({**LINES, "x": "select", "by": "rationales"}), of_four(), 0.05, 100), "select", "rationales"
+    )
+    assert list(by_k.columns) == ["random", "rd_low"] and list(by_k.index) == [1, 2]
+
+
+def test_each_arm_is_compared_with_the_first_of_its_line_under_one_correction():
+    results = of_four()
+    frame = from_the_first(reached(placed(LINES), results, 0.05, 100), results, alpha=0.05, draws=500)
+    assert list(zip(frame.arm, frame.against)) == [("two", "one"), ("easy_two", "easy")]
+    assert frame.difference.tolist() == pytest.approx([-0.75, 1 / 40])
+    assert frame.holm.tolist() == holm(frame.p.tolist())
+
+
+def test_the_first_that_was_run_takes_the_place_of_one_that_was_not():
+    results = [r for r in of_four() if r.run.arm != "one"]
+    frame = from_the_first(reached(placed(LINES), results, 0.05, 100), results, alpha=0.05, draws=100)
+    assert list(zip(frame.arm, frame.against)) == [("easy_two", "easy")]
+
+
+def test_a_finding_in_words_names_what_is_separated_and_the_largest_that_is_not():
+    results = of_four()
+    frame = from_the_first(reached(placed(LINES), results, 0.05, 100), results, alpha=0.05, draws=500)
+    clear, null = frame.verdict
+    assert clear.startswith("−75.0 points [")
+    assert in_words("k", frame, 0.05) == (
+        f"k: 1 of 2 differences separated: two against one: {clear}. "
+        f"The largest of the others: easy_two against easy: {null}."
+    )
+    assert in_words("k", frame[:1], 0.05) == f"k: 1 of 1 differences separated: two against one: {clear}."
+    assert in_words("k", frame[:0], 0.05) == "k: nothing to compare."
+
+
+def test_a_null_finding_says_how_large_a_difference_would_have_been_seen():
+    results = of_four()
+    frame = from_the_first(reached(placed(LINES), results, 0.05, 100), results, alpha=0.05, draws=500)
+    text = in_words("k", frame[frame.arm == "easy_two"], 0.05)
+    assert text.startswith("k: 0 of 1 differences separated. The largest: easy_two against easy: not separated (+2.5")
+    assert re.search(r"n = 40 × 3 seeds; a difference of \d+\.\d would have been seen\)\.$", text)
+
+
+@pytest.mark.parametrize(("title", "name"), [("Level × student (k = 1)", "level-student-k-1"), ("a_b", "a-b")])
+def test_a_title_becomes_a_file_name(title, name):
+    assert slug(title) == f"finding-{name}"

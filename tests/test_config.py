@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from lib import paths
 from lib.arms import make_arms, with_labels
+from lib.comparison import place, slug
 from lib.config import declared_params, load_config, parse_config
 from lib.errors import UserError
-from lib.selection import STRATEGIES
+from lib.inputs import refuse_mistakes
 from lib.settings import TaskName
 from lib.tasks import TASKS
 
@@ -45,18 +46,28 @@ def refused(values) -> str:
 def test_every_profile_is_valid_and_its_name_is_its_file(path):
     config = load_config(path)
     assert config.profile == path.stem
-    assert set(config.slc.strategies) <= set(STRATEGIES)
-    assert config.train.headline in config.train.arms
+    refuse_mistakes(config)
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_every_profile_has_arms_that_its_teacher_can_feed(path):
+def test_every_profiles_findings_have_a_place_and_a_file_each(path):
     config = load_config(path)
     arms = with_labels(make_arms(config.train.arms, config.train), config.train.labels)
-    fed = [a for a in arms.values() if config.train.unfed == "refuse"]
-    assert all(a.recipe.rationales <= config.generate.rationales for a in fed)
-    assert all(a.recipe.evaluations <= config.self_eval.evaluations for a in fed)
-    assert all(a.recipe.steps > 0 for a in arms.values())
+    placed = {slug(title): place(title, finding, arms) for title, finding in config.ablate.findings.items()}
+    assert len(placed) == len(config.ablate.findings), "their figures would overwrite each other"
+
+
+@pytest.mark.parametrize("name", ["levels", "levels-coin-flip", "selectors", "refinement"])
+def test_a_sweep_shows_its_findings_and_uses_every_arm(name):
+    config = load_config(paths.ROOT / "params" / f"{name}.yaml")
+    shown = {arm for finding in config.ablate.findings.values() for arm in finding.arms}
+    compared = {other for arm in config.train.arms.values() for other in arm.get("against", [])}
+    alone = (
+        config.train.arms.keys() - shown - compared - {arm for arm, d in config.train.arms.items() if "against" in d}
+    )
+    assert not alone
+    assert set(config.ablate.alike) <= config.train.arms.keys()
+    assert len(config.train.seeds) == 3
 
 
 def test_params_yaml_is_the_default_profile_to_the_byte():

@@ -9,9 +9,10 @@ from lib import paths
 from lib.asking import Ask
 from lib.config import load_config, parse_config
 from lib.errors import UserError
-from lib.estimate import Estimate, estimate, estimate_rationales, expected_questions, main, planned, report
+from lib.estimate import Estimate, estimate, estimate_rationales, expected_questions, main, planned, report, sum_of
 from lib.profile import composed
 from lib.records import Question
+from lib.refinement import chains_of
 from lib.sampling import rationale_asks, sample_rationales
 from lib.settings import Price
 from lib.tasks import get_task
@@ -88,6 +89,42 @@ def test_the_plan_of_the_default_profile_counts_as_the_notebooks_do():
     stages = planned(CFG, expected_questions(CFG))
     assert stages["generate"].calls == 2000 * 5 + 600
     assert stages["self_eval"].calls == 2000 * 5 * 5 + 600
+    assert stages["slc"] == Estimate(0, 0, 0, 0, None, None)
+
+
+def test_refinement_is_planned_by_chain_and_round():
+    """Three chains and one without imitation; two rounds of 100 questions and one of all 2000; 5 rationales each."""
+    values = yaml.safe_load(composed("default", ["slc.refine.rounds=3", "generate.exemplars=0", "slc.judged=50"]))
+    config = parse_config(values, "here")
+    stages = planned(config, expected_questions(config))
+    chains = chains_of(config.slc.refine, config.teacher)
+    calls = len(chains) * (100 + 100 + 2000) * 5
+    assert len(chains) == 4
+    assert stages["slc"].calls == calls  # few-shot whatever 01 does, and a simulated teacher judges nothing
+    assert stages["slc"].completion_tokens_at_most == calls * 256
+    questions = expected_questions(config)
+    one = parse_config({**values, "slc": {**values["slc"], "refine": {**values["slc"]["refine"], "rounds": 1}}}, "here")
+    assert planned(one, questions)["slc"].calls == 4 * 2000 * 5
+    assert sum_of(stages).calls == calls + stages["generate"].calls + stages["self_eval"].calls
+
+
+def test_a_planned_round_is_as_large_as_what_it_sends():
+    """The refinement's prompts with the file's own exemplars: the plan's prompt tokens are theirs."""
+    values = yaml.safe_load(composed("default", ["slc.refine.rounds=1", "slc.refine.chains=[slc_high]"]))
+    values["teacher"]["simulated"]["imitation"] = False
+    config = parse_config(values, "here")
+    found = planned(config, expected_questions(config))
+    train = (found["generate"].calls - 600) / found["generate"].calls
+    assert found["slc"].prompt_tokens == pytest.approx(found["generate"].prompt_tokens * train, rel=0.01)
+
+
+def test_ratings_are_planned_where_a_teacher_can_judge():
+    overrides = ["slc.judged=50", "teacher.kind=openai", "teacher.openai.model=gpt-4o-mini", "slc.keep=1"]
+    config = parse_config(yaml.safe_load(composed("default", overrides)), "here")
+    found = planned(config, expected_questions(config))["slc"]
+    assert (found.calls, found.completion_tokens_at_most) == (50 * 5, 50 * 5 * 32)  # five strategies, five rationales
+    assert 0 < found.money < found.money_at_most
+    assert "\n  slc        250 calls, " in report(config)
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.errors import UserError
-from lib.evaluate import agreement, auc, auc_interval, calibration, repeated_ngram_share, verdict_metrics
+from lib.evaluate import (
+    agreement,
+    auc,
+    auc_difference,
+    auc_interval,
+    auc_within,
+    calibration,
+    repeated_ngram_share,
+    verdict_metrics,
+)
 
 # 10 rationales, 5 flawed: 3 caught, 1 missed, 1 uncertain; of 5 sound ones 1 false alarm, 3 cleared, 1 uncertain.
 SAID = ["wrong"] * 3 + ["correct", "uncertain"] + ["wrong"] + ["correct"] * 3 + ["uncertain"]
@@ -97,6 +106,80 @@ def test_draws_with_one_class_only_are_counted():
 def test_interval_of_one_class_is_undefined():
     found = auc_interval([0.2, 0.8], [True, True], ["q1", "q2"], draws=10)
     assert math.isnan(found.value) and math.isnan(found.low) and found.undefined == 10
+
+
+def test_auc_within_counts_pairs_of_one_stratum_only():
+    # a: 3 > 1 (win); b: 9 against nothing; c: 5 = 5 (half), 5 < 6 (loss)
+    scores, labels = [3, 1, 9, 5, 5, 6], [True, False, True, True, False, False]
+    assert auc_within(scores, labels, ["a", "a", "b", "c", "c", "c"]) == pytest.approx((1 + 0 + 0.5 + 0) / 3)
+    assert auc_within(scores, labels, ["a"] * 6) == auc(scores, labels)
+    assert math.isnan(auc_within(scores, labels, list("abcdef")))
+    with pytest.raises(UserError, match="one length, given 6 and 2"):
+        auc_within(scores, labels, ["a", "b"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from("abc")), min_size=1, max_size=14))
+def test_auc_within_is_the_share_of_won_pairs(rows):
+    pairs = [
+        (p > n) + (p == n) / 2
+        for p, sound, own in rows
+        for n, flawed, other in rows
+        if sound and not flawed and own == other
+    ]
+    found = auc_within(*zip(*rows))
+    assert found == pytest.approx(np.mean(pairs)) if pairs else math.isnan(found)
+
+
+def rows_of_questions(seed=0, questions=12, each=4):
+    rng, n = np.random.default_rng(seed), questions * each
+    return rng.integers(0, 9, n), rng.random(n) < 0.6, np.repeat(np.arange(questions), each), rng.integers(0, 3, n)
+
+
+def test_strata_that_are_the_clusters_are_resampled_with_them():
+    scores, labels, questions, _ = rows_of_questions()
+    found = auc_interval(scores, labels, questions, draws=300, strata=questions)
+    rng, ratios = np.random.default_rng(0), []
+    for _ in range(300):  # each drawn copy of a question is a stratum of its own
+        drawn = rng.integers(12, size=12)
+        rows = np.concatenate([np.flatnonzero(questions == q) for q in drawn])
+        ratios.append(auc_within(scores[rows], labels[rows], np.repeat(np.arange(12), 4)))
+    assert found.value == auc_within(scores, labels, questions)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(ratios, [0.025, 0.975])))
+
+
+def test_strata_across_clusters_are_resampled_by_rows():
+    scores, labels, questions, styles = rows_of_questions()
+    found = auc_interval(scores, labels, questions, draws=300, strata=styles)
+    rng, values = np.random.default_rng(0), []
+    for _ in range(300):
+        rows = np.concatenate([np.flatnonzero(questions == q) for q in rng.integers(12, size=12)])
+        values.append(auc_within(scores[rows], labels[rows], styles[rows]))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+
+
+def test_one_stratum_of_several_questions_is_no_stratum():
+    scores, labels, questions, _ = rows_of_questions()
+    assert auc_interval(scores, labels, questions, strata=["all"] * len(scores)) == auc_interval(
+        scores, labels, questions
+    )
+
+
+def test_a_difference_of_a_score_with_itself_is_nothing_and_with_its_reverse_is_certain():
+    scores, labels, questions, styles = rows_of_questions()
+    for strata in (None, questions, styles):
+        same = auc_difference(scores, scores, labels, questions, draws=50, strata=strata)
+        assert (same.value, same.low, same.high) == (0, 0, 0)
+    perfect = auc_difference(labels, ~labels, labels, questions, draws=50)
+    assert (perfect.value, perfect.low, perfect.high) == (1, 1, 1)
+
+
+def test_a_difference_is_paired():
+    """Two scores that hardly differ: the interval of their difference is far narrower than either's own."""
+    scores, labels, questions, _ = rows_of_questions(questions=40)
+    nearly = scores + np.where(np.arange(len(scores)) == 3, 1, 0)
+    own = auc_interval(scores, labels, questions, draws=200)
+    difference = auc_difference(nearly, scores, labels, questions, draws=200)
+    assert difference.high - difference.low < (own.high - own.low) / 10
 
 
 def test_calibration_by_hand():

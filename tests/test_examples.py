@@ -11,9 +11,11 @@ from lib.examples import (
     judged_text,
     majority,
     majority_labels,
+    parted,
     reasoning_examples,
     self_evaluation_examples,
 )
+from lib.forcing import completion
 from lib.tasks import get_task
 
 WORLD = data()
@@ -37,6 +39,45 @@ def test_an_example_is_a_pair_of_texts_for_each_task():
 
 def test_without_a_rationale_there_is_one_task():
     assert Example("q/000", "How many?", "(3 + 4)", None).pairs() == [("predict: How many?", "(3 + 4)")]
+
+
+def test_a_rationale_with_its_label_behind_it_is_one_task():
+    example = Example("q/000", "How many?", "(3 + 4)", "3 + 4 = 7.", rationale_first=True)
+    assert example.pairs() == [("How many?", "3 + 4 = 7. --> (3 + 4)")]
+
+
+def test_what_is_not_set_is_no_part_of_an_examples_fields():
+    plain = {"id": "q", "source": "s", "label": "l", "rationale": None}
+    assert Example("q", "s", "l", None).as_dict() == plain
+    assert Example("q", "s", "l", "r", True).as_dict() == {**plain, "rationale": "r", "rationale_first": True}
+
+
+def test_a_rationale_that_comes_first_is_the_reasoning_alone():
+    first, _ = reasoning_examples(WORLD.questions, CHOSEN, "gold", explain=True, votes={}, rationale_first=True)
+    assert first.pairs() == [(FIRST.text, "2 pens are gone. 10 - 2 = 8. --> (10 + 2)")]
+    label, _ = reasoning_examples(WORLD.questions, CHOSEN, "gold", explain=False, votes={}, rationale_first=True)
+    assert label.pairs() == [(f"predict: {FIRST.text}", "(10 + 2)")]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("3 + 4 = 7. --> (3 + 4)", ("3 + 4 = 7.", "(3 + 4)")),
+        ("a --> b --> c", ("a --> b", "c")),
+        ("--> c", ("", "c")),
+        ("a -->", ("a", "")),
+        ("a-->c", ("a-->c", None)),  # an arrow is a word
+        ("a", ("a", None)),
+        ("", ("", None)),
+    ],
+)
+def test_a_text_is_parted_at_its_last_arrow(text, parts):
+    assert parted(text) == parts
+
+
+@given(st.text(), st.text().filter(lambda label: "-->" not in label))
+def test_a_completion_comes_apart_into_what_it_was_made_of(reasoning, label):
+    assert parted(completion(reasoning, label)) == (reasoning.strip(), label.strip())
 
 
 def test_each_chosen_rationale_is_one_example_in_the_order_chosen():

@@ -1,5 +1,6 @@
 """Figures: equal bytes in two processes, ids that cannot collide, what is drawn, refusals."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -112,6 +113,26 @@ def test_distribution_adds_up_to_one_for_each_group_outliers_included():
     heights = [patch.get_data().values.sum() for patch in figure.axes[0].patches]
     assert heights == pytest.approx([1, 1, 1, 1])  # filled and outlined
     assert [text.get_text() for text in figure.axes[0].texts] == ["sound (n = 1000)", "flawed (n = 1)"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["sound", "flawed"],
+        ["1 CoT", "5 CoTs w/ SE, question shown"],
+        ["1 CoT", "5 CoTs w/ SE", "standard"],
+        ["round 0", "slc_high, round 3", "slc_high, imitation off, 8 rationales a question, round 3"],
+    ],
+)
+def test_names_above_a_distribution_neither_overlap_nor_run_off(names):
+    style(SimpleNamespace(context="notebook", palette="colorblind"))
+    figure = distribution(dict.fromkeys(names, [1.0, 2.0] * 600), "similarity")
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    axes = figure.axes[0].get_window_extent()
+    assert all(box.y0 >= axes.y1 and box.y1 <= figure.bbox.y1 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert axes.height > 0.6 * 3.4 * figure.dpi
 
 
 def test_distribution_of_one_value_can_be_drawn():

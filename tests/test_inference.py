@@ -5,40 +5,67 @@ import pytest
 import torch
 from tiny_world import STUDENT, data
 
+from lib.encoding import encode
+from lib.errors import UserError
 from lib.examples import Example
-from lib.inference import to_device, verdict_probabilities, write
+from lib.inference import Written, to_device, verdict_probabilities, write
 from lib.student import Student, new_student
-from lib.training import Plan, encode, fit
+from lib.training import Plan, fit
 
 QUESTIONS = [q.text for q in data().split("train")]
 SOURCES = [f"predict: {text}" for text in (*QUESTIONS, "Ann", "Bob has 11 pens")]
 JUDGED = ["Ann: There were 10 pens. 10 + 2 = 12.", "Nothing.", "Bob: 3 pens are gone. The answer is (11 - 3)."]
 
 
-@pytest.fixture(scope="module")
-def student(tmp_path_factory) -> Student:
+@pytest.fixture(scope="module", params=["t5", "gpt2"])
+def student(request, tmp_path_factory) -> Student:
     """Trained a little, so that what it writes differs from question to question."""
-    made = new_student(STUDENT.model_copy(update={"dropout": 0.0}), data().training_texts(), seed=0)
+    settings = STUDENT.model_copy(update={"dropout": 0.0, "architecture": request.param})
+    made = new_student(settings, data().training_texts(), seed=0)
     examples = [Example(str(i), text, f"{text.split()[0]} has {10 + i}", None) for i, text in enumerate(QUESTIONS)]
-    plan = Plan(steps=80, batch=4, learning_rate=0.05, warmup_steps=5)
-    fit(made, encode(made.tokenizer, examples), plan, tmp_path_factory.mktemp("fit"))
+    plan = Plan(steps=80 if request.param == "t5" else 160, batch=4, learning_rate=0.05, warmup_steps=5)
+    fit(made, encode(made.tokenizer, examples, made.decoder_only), plan, tmp_path_factory.mktemp("fit"))
     return made
 
 
+def texts(student: Student, sources, **limits) -> list[str]:
+    return [written.text for written in write(student, sources, **limits)]
+
+
 def test_the_student_writes_what_it_learned(student):
-    assert write(student, SOURCES[:4], max_tokens=8) == ["Ann has 10", "Bob has 11", "Cat has 12", "Dan has 13"]
+    assert texts(student, SOURCES[:4], max_tokens=8) == ["Ann has 10", "Bob has 11", "Cat has 12", "Dan has 13"]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_what_it_writes_does_not_depend_on_order_or_batch(student, batch):
     alone = [write(student, [source], max_tokens=8)[0] for source in SOURCES]
+    assert {written.at_limit for written in alone[:4]} == {False}
     assert len(set(alone)) >= 4
     assert write(student, SOURCES, max_tokens=8, batch=batch) == alone
     assert write(student, SOURCES[::-1], max_tokens=8, batch=batch) == alone[::-1]
 
 
 def test_it_writes_no_more_tokens_than_allowed(student):
-    assert write(student, SOURCES[:2], max_tokens=1) == ["Ann", "Bob"]
+    assert write(student, SOURCES[:2], max_tokens=1) == [Written("Ann", 1, True), Written("Bob", 1, True)]
+
+
+def test_its_length_is_counted_without_the_end(student):
+    three = [Written("Ann has 10", tokens=3, at_limit=False), Written("Bob has 11", tokens=3, at_limit=False)]
+    assert write(student, SOURCES[:2], max_tokens=8) == three
+    assert write(student, SOURCES[:2], max_tokens=4) == three  # the end is the fourth
+    assert [(w.tokens, w.at_limit) for w in write(student, SOURCES[:2], max_tokens=3)] == [(3, True)] * 2
+
+
+def test_an_input_that_leaves_no_room_to_write_is_refused():
+    student = new_student(STUDENT.model_copy(update={"architecture": "gpt2"}), data().training_texts(), seed=0)
+    positions = STUDENT.max_source_tokens + STUDENT.max_target_tokens + 8
+    fits = positions - 8 - 3  # ### are three tokens
+    write(student, [" ".join(["pens"] * fits)], max_tokens=8)
+    with pytest.raises(
+        UserError, match=rf"student\.max_source_tokens: 'pens .* has {fits + 4} tokens; with 8 to be"
+    ) as error:
+        write(student, [" ".join(["pens"] * (fits + 1))], max_tokens=8)
+    assert "positions are fixed, lower max_label_tokens or max_target_tokens, whichever is 8, or" in str(error.value)
 
 
 def test_dropout_is_off_while_it_writes(student):
@@ -52,16 +79,24 @@ def test_nothing_asked_is_nothing_written(student):
     assert verdict_probabilities(student, []).shape == (0, 3)
 
 
-def test_verdicts_are_weighed_by_their_probability(student):
-    def log_p(text: str, verdict: str) -> float:
-        inputs = student.tokenizer([f"predict: {text}"], return_tensors="pt")
-        labels = student.tokenizer([verdict], return_tensors="pt")["input_ids"]
-        with torch.inference_mode():
-            mean = student.model(input_ids=inputs["input_ids"], labels=labels).loss
-        return -mean.item() * labels.shape[1]
+def log_p(student: Student, text: str, verdict: str) -> float:
+    """log P(verdict and its end | text), by one plain pass of Hugging Face's model."""
+    tokenizer = student.tokenizer
+    if student.decoder_only:
+        source = tokenizer(f"predict: {text} ###")["input_ids"]
+        target = [*tokenizer(f" {verdict}")["input_ids"], tokenizer.eos_token_id]
+        inputs, labels = torch.tensor([source + target]), torch.tensor([[-100] * len(source) + target])
+    else:
+        inputs = tokenizer([f"predict: {text}"], return_tensors="pt")["input_ids"]
+        labels = tokenizer([verdict], return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        mean = student.model(input_ids=inputs, labels=labels).loss
+    return -mean.item() * (labels >= 0).sum().item()
 
-    log_ps = np.array([[log_p(text, verdict) for verdict in ("correct", "wrong", "uncertain")] for text in JUDGED])
-    expected = np.exp(log_ps) / np.exp(log_ps).sum(axis=1, keepdims=True)
+
+def test_verdicts_are_weighed_by_their_probability(student):
+    weighed = [[log_p(student, text, verdict) for verdict in ("correct", "wrong", "uncertain")] for text in JUDGED]
+    expected = np.exp(weighed) / np.exp(weighed).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(verdict_probabilities(student, JUDGED), expected, atol=1e-5)
 
 

@@ -34,6 +34,7 @@ def config(task="arithmetic", raw=None, kind="simulated", recorded=None, tokeniz
     values["tasks"]["coin_flip"]["source"] = more.get("coins", "generated")
     values["teacher"]["kind"], values["teacher"]["recorded"]["path"] = kind, recorded and str(recorded)
     values["student"] |= {"tokenizer": str(tokenizer), "source": str(source)}
+    values["students"] = more.get("students", {})
     return parse_config(values, "params.yaml")
 
 
@@ -87,6 +88,21 @@ def test_folder_counts_with_its_names(lock, tmp_path):
     (tokenizer / "a.json").rename(tokenizer / "b.json")
     inputs.write_lock(config(tokenizer=tokenizer))
     assert "none" != sections(lock)["student"] != first
+
+
+@pytest.mark.parametrize("key", ["source", "tokenizer"])
+def test_folders_of_further_students_count(lock, tmp_path, key):
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text("1")
+    students = {"small": {"d_model": 32}, "other": {key: str(folder)}}
+    inputs.write_lock(config(students=students))
+    first = sections(lock)["student"]
+    (folder / "config.json").write_text("2")
+    inputs.write_lock(config(students=students))
+    assert "none" != sections(lock)["student"] != first
+    inputs.write_lock(config(students={"small": {"d_model": 32, key: "some/name"}}))
+    assert sections(lock)["student"] == "none"
 
 
 def test_name_on_the_hub_is_no_file(lock):
@@ -145,3 +161,123 @@ def test_missing_file_is_one_line_on_the_command_line(tmp_path):
     )
     assert result.returncode == 1 and result.stdout == ""
     assert result.stderr == "error: params.yaml: data: no such file: gone.json\n"
+
+
+def test_what_a_later_stage_would_refuse_is_refused_at_once():
+    good = config()
+    inputs.refuse_mistakes(good)
+    chains = good.slc.refine.model_copy(update={"chains": ["slc_hgih"]})
+    for slc, key in (({"strategies": ["slc_hgih"]}, "strategies"), ({"refine": chains}, "refine.chains")):
+        wrong = good.model_copy(update={"slc": good.slc.model_copy(update=slc)})
+        with pytest.raises(UserError, match=rf"params.yaml: slc.{key}: .*slc_hgih.*slc_high"):
+            inputs.refuse_mistakes(wrong)
+    train = good.train.model_copy(update={"arms": {"mine": {"rationals": 2}}})
+    with pytest.raises(UserError, match="'mine': unknown key 'rationals'"):
+        inputs.refuse_mistakes(good.model_copy(update={"train": train}))
+
+
+def mistaken(arm: dict | None = None, **settings) -> str:
+    """What is said of params.yaml with these settings, "section.key" as "section__key", and an arm "mine" added."""
+    values = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    values["slc"]["refine"] |= {"rounds": 2, "rationales": 3}
+    values["students"] = {"small": {"d_model": 32}}
+    values["train"]["arms"]["mine"] = arm or {}
+    for name, value in settings.items():
+        *sections, key = name.split("__")
+        place = values
+        for section in sections:
+            place = place[section]
+        place[key] = value
+    try:
+        inputs.refuse_mistakes(parse_config(values, "params.yaml"))
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+INSTEAD = "; ask for more, or set train.unfed: skip"
+CHAINS = "'slc_high', 'random', 'slc_low', 'slc_high, imitation off'"
+
+
+@pytest.mark.parametrize(
+    ("arm", "said"),
+    [
+        ({"student": "tiny"}, "student: no student 'tiny'; students: base, small"),
+        ({"scorer": "tiny"}, "scorer: no student 'tiny'; students: base, small"),
+        ({"round": 1}, f"chain: slc.refine makes no chain ''; chains: {CHAINS}"),
+        ({"chain": "rd_low", "round": 1}, f"chain: slc.refine makes no chain 'rd_low'; chains: {CHAINS}"),
+        ({"chain": "random", "round": 3}, f"round: 3, but slc.refine.rounds is 2{INSTEAD}"),
+        ({"chain": "random", "round": 2, "rationales": 4}, f"rationales: 4, but slc.refine.rationales is 3{INSTEAD}"),
+        ({"rationales": 6}, f"rationales: 6, but generate.rationales is 5{INSTEAD}"),
+        ({"evaluations": 6}, f"evaluations: 6, but self_eval.evaluations is 5{INSTEAD}"),
+    ],
+)
+def test_an_arm_of_what_will_not_be_there_is_refused_at_once(arm, said):
+    assert mistaken(arm) == f"params.yaml: train.arms: 'mine': {said}"
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        {"student": "small", "scorer": "base", "rationales": 5, "evaluations": 5},
+        {"chain": "slc_high, imitation off", "round": 2, "rationales": 3},
+        {"chain": "whatever", "round": 0},
+    ],
+)
+def test_an_arm_of_all_that_will_be_there_is_allowed(arm):
+    assert mistaken(arm) == ""
+
+
+@pytest.mark.parametrize("arm", [{"rationales": 6}, {"evaluations": 6}, {"chain": "random", "round": 3}])
+def test_an_arm_that_may_be_skipped_is_allowed_to_need_more(arm):
+    assert mistaken(arm, train__unfed="skip") == ""
+
+
+def test_a_misnamed_student_is_refused_even_where_arms_may_be_skipped():
+    assert "no student 'tiny'" in mistaken({"student": "tiny"}, train__unfed="skip")
+
+
+def test_a_majority_of_one_rationale_is_refused():
+    arms = {"mine": {"labels": "majority", "explain": False}}
+    said = mistaken(train__arms=arms, train__headline="mine", generate__rationales=1)
+    assert "'mine': labels: a majority needs several rationales, but generate.rationales is 1" in said
+
+
+def test_without_imitation_there_is_no_chain_that_controls_for_it():
+    arm = {"chain": "slc_high, imitation off", "round": 1}
+    assert "makes no chain 'slc_high, imitation off'" in mistaken(arm, teacher__simulated__imitation=False)
+
+
+def test_a_misspelt_key_of_a_further_student_is_refused():
+    said = mistaken(students={"small": {"dmodel": 32}})
+    assert said.startswith("students.small.dmodel: unknown key; allowed: source, ")
+
+
+@pytest.mark.parametrize(
+    ("finding", "said"),
+    [
+        ({"x": "rationals"}, "no recipe has a key 'rationals'; allowed: rationales, "),
+        ({"x": "rationales", "by": "level"}, "no recipe has a key 'level'; allowed: rationales, "),
+        ({"x": "rationales", "arms": ["1 CoT", "9 CoTs"]}, "no arm '9 CoTs'; arms: standard, 1 CoT, "),
+    ],
+)
+def test_a_finding_of_what_is_not_there_is_refused(finding, said):
+    given = {"arms": ["1 CoT", "5 CoTs"], **finding}
+    assert mistaken(ablate__findings={"Mine": given}).startswith(f"params.yaml: ablate.findings: 'Mine': {said}")
+
+
+def test_with_gold_labels_alone_findings_name_their_arms_as_ever():
+    finding = {"x": "rationales", "arms": ["1 CoT", "5 CoTs"]}
+    gold = {"train__labels": ["gold"], "train__headline": "1 CoT (H)"}
+    assert mistaken(**gold, ablate__findings={"Mine": finding}) == ""
+
+
+def test_a_headline_that_no_arm_has_is_refused():
+    said = mistaken(train__headline="6 CoTs")
+    assert said.startswith("params.yaml: train.headline: no arm '6 CoTs'; arms: standard, 1 CoT, ")
+
+
+def test_mistakes_are_found_without_loading_what_trains():
+    code = "import sys, lib.inputs; sys.exit(str({'torch', 'transformers'} & set(sys.modules) or ''))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
+    assert result.stderr.strip() == ""

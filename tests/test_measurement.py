@@ -6,6 +6,7 @@ from tiny_world import question, rationale
 
 from lib import measurement
 from lib.errors import UserError
+from lib.inference import Written
 from lib.measurement import answers, judgements, summary, validation_accuracy
 from lib.tasks import get_task
 
@@ -16,6 +17,8 @@ WRITTEN = {
     "predict: " + QUESTIONS[1].text: "(11 - 3)",
     "explain: " + QUESTIONS[0].text: "There are 10 pens. 10 + 2 = 13. The answer is (10 + 2).",
     "explain: " + QUESTIONS[1].text: "pens pens pens pens",
+    QUESTIONS[0].text: "There are 10 pens --> no. 10 + 2 = 13. --> (2 + 10)",
+    QUESTIONS[1].text: "There are 11 pens. The answer is (11 + 3).",
 }
 
 
@@ -26,7 +29,7 @@ def asked(monkeypatch) -> list:
 
     def write(student, sources, max_tokens):
         calls.append((list(sources), max_tokens))
-        return [WRITTEN[source] for source in sources]
+        return [Written(text := WRITTEN[source], len(text.split()), text.startswith("pens")) for source in sources]
 
     monkeypatch.setattr(measurement, "write", write)
     return calls
@@ -48,10 +51,13 @@ def test_answers_hold_label_and_checked_rationale(asked):
         "rationale": "There are 10 pens. 10 + 2 = 13. The answer is (10 + 2).",
         "rationale_label": "(10 + 2)",
         "rationale_correct": True,
+        "rationale_tokens": 15,
+        "at_limit": False,
         "wrong_steps": [1],
         "checked_steps": 1,
     }
     assert (second["correct"], second["rationale_label"], second["rationale_correct"]) == (False, None, False)
+    assert (second["rationale_tokens"], second["at_limit"]) == (4, True)
     assert (second["wrong_steps"], second["checked_steps"]) == ([], 0)
     assert [limit for _, limit in asked] == [7, 30]
 
@@ -60,6 +66,37 @@ def test_a_student_that_did_not_learn_to_explain_is_not_asked_to(asked):
     rows = answers(None, TASK, QUESTIONS, explain=False, label_tokens=7, rationale_tokens=30)
     assert [set(row) for row in rows] == [{"question_id", "student_label", "correct"}] * 2
     assert len(asked) == 1
+
+
+def test_a_student_that_writes_its_rationale_first_is_asked_once_and_answers_behind_its_last_arrow(asked):
+    first, second = answers(None, TASK, QUESTIONS, True, label_tokens=7, rationale_tokens=30, rationale_first=True)
+    assert first == {
+        "question_id": "test-0",
+        "student_label": "(2 + 10)",
+        "correct": True,
+        "rationale": "There are 10 pens --> no. 10 + 2 = 13.",
+        "rationale_label": "(2 + 10)",
+        "rationale_correct": True,
+        "rationale_tokens": 15,
+        "at_limit": False,
+        "wrong_steps": [1],
+        "checked_steps": 1,
+    }
+    # without an arrow there is no label, whatever the text says
+    assert (second["student_label"], second["correct"], second["rationale_label"]) == ("", False, None)
+    assert second["rationale"] == WRITTEN[QUESTIONS[1].text]
+    assert [limit for _, limit in asked] == [30]
+    assert summary([first, second])["unparsed"] == 0.5
+
+
+def test_its_validation_accuracy_is_that_of_the_labels_behind_the_arrows(asked):
+    assert validation_accuracy(None, TASK, QUESTIONS, max_tokens=30, rationale_first=True) == 0.5
+    assert [source for sources, _ in asked for source in sources] == [q.text for q in QUESTIONS]
+
+
+def test_a_student_of_labels_alone_answers_the_one_way_there_is(asked):
+    answers(None, TASK, QUESTIONS, explain=False, label_tokens=7, rationale_tokens=30, rationale_first=True)
+    assert [(sources[0][:9], limit) for sources, limit in asked] == [("predict: ", 7)]
 
 
 def test_without_a_verifier_no_step_is_claimed_wrong(asked):

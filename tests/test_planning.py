@@ -6,11 +6,12 @@ import pytest
 from tiny_world import STUDENT, TRAIN, data, runs
 
 from lib.arms import make_arms
+from lib.encoding import encode
 from lib.errors import UserError
-from lib.planning import Run, chosen_rationales, plan_runs, unfed
-from lib.records import Score
-from lib.training import encode
+from lib.planning import Run, plan_runs, recipe_keys, student_keys
+from lib.records import Refined
 
+STUDENTS = {"base": STUDENT}
 PAPER = {
     "standard": {"explain": False},
     "1 CoT": {},
@@ -25,7 +26,7 @@ PAPER = {
 def one(difference: dict, given=None, student=STUDENT, **changes) -> Run:
     """The only run of a lone arm."""
     train = TRAIN.model_copy(update=changes)
-    [run], _ = plan_runs(make_arms({"arm": difference}, train), given or data(), train, student)
+    [run], _ = plan_runs(make_arms({"arm": difference}, train), given or data(), train, {"base": student})
     return run
 
 
@@ -103,29 +104,6 @@ def test_a_judge_that_sees_the_question_is_shown_it_on_test_too():
     assert [text.split(" has ")[0] for _, text, _ in run.held_out.judged] == ["Gus", "Hal"]
 
 
-def test_the_strategy_chooses():
-    measured = dict.fromkeys(("slc", "pmi", "rd_masked", "rd_own", "log_p", "log_p_answer"), 0.0)
-    world = data()
-    world.scores = [
-        Score(question_id=r.question_id, sample=r.sample, scorer="t5", tokens=1, rd=3.0 - r.sample, **measured)
-        for r in world.rationales
-    ]
-    assert {e.id[-3:] for e in one({"select": "rd_low"}, world).reasoning_phase} == {"002"}
-    assert {e.id[-3:] for e in one({"select": "rd_high"}, world).reasoning_phase} == {"000"}
-    assert sorted(chosen_rationales(one({}).recipe, world)) == [f"train-{i}" for i in range(4)]
-
-
-def test_a_strategy_that_selects_nothing_feeds_no_arm():
-    with pytest.raises(UserError, match="strategy 'rd_low' selects no rationale"):
-        one({"select": "rd_low"})  # nothing was scored
-
-
-def test_an_unknown_strategy_is_refused_with_those_there_are():
-    with pytest.raises(UserError, match=r"no strategy 'best'; strategies: first, .*rd_low") as error:
-        one({"select": "best"})
-    assert "\n" not in str(error.value)
-
-
 # -- ids -------------------------------------------------------------------------------------------
 
 
@@ -146,6 +124,26 @@ def test_seeds_may_come_in_any_order_and_number():
     ids = {run.seed: run.id for run in runs({"a": {}}, seeds=[0, 1, 2])}
     assert {run.seed: run.id for run in runs({"a": {}}, seeds=[2, 0])} == {seed: ids[seed] for seed in (2, 0)}
     assert len(set(ids.values())) == 3
+
+
+def test_the_seed_of_a_run_chooses_its_rationales():
+    planned = runs({"random": {"select": "random"}, "first": {}}, seeds=[0, 1, 2, 3])
+    drawn = {run.seed: run.reasoning_phase for run in planned if run.arm == "random"}
+    assert len(set(drawn.values())) > 1
+    assert len({run.reasoning_phase for run in planned if run.arm == "first"}) == 1
+    alone = runs({"random": {"select": "random"}}, seeds=[2])
+    assert [(run.id, run.reasoning_phase) for run in alone] == [(planned[2].id, drawn[2])]
+
+
+def test_tokens_are_matched_to_the_run_of_the_same_seed():
+    arms = {"random": {"select": "random", "steps": 60}, "matched": {"explain": False, "tokens_of": "random"}}
+    planned = runs(arms, seeds=[0, 1, 2, 3])
+    theirs = {run.seed: run.tokens for run in planned if run.arm == "random"}
+    own = [run for run in planned if run.arm == "matched"]
+    assert len(set(theirs.values())) > 1
+    for run in own:
+        assert abs(run.tokens - theirs[run.seed]) <= tokens_of_a_step(run)
+    assert [run.id for run in runs(arms, seeds=[3])] == [planned[3].id, own[3].id]
 
 
 def test_rows_may_come_in_any_order():
@@ -276,7 +274,7 @@ def test_a_matched_run_is_the_run_with_those_steps():
 
 def test_an_arm_can_be_planned_alone_and_matched_to_one_that_is_not():
     arms = make_arms(MATCHED, TRAIN)
-    alone, _ = plan_runs(arms, data(), TRAIN, STUDENT, only=["tokens"])
+    alone, _ = plan_runs(arms, data(), TRAIN, STUDENTS, only=["tokens"])
     assert [(run.arm, run.id) for run in alone] == [("tokens", runs(MATCHED)[2].id)]
 
 
@@ -299,7 +297,7 @@ REASONS = {
 
 def test_unfed_arms_are_skipped_with_the_reason_and_so_are_those_matched_to_them():
     train = TRAIN.model_copy(update={"unfed": "skip"})
-    planned, skipped = plan_runs(make_arms(HUNGRY, train), data(), train, STUDENT)
+    planned, skipped = plan_runs(make_arms(HUNGRY, train), data(), train, STUDENTS)
     assert [run.arm for run in planned] == ["1 CoT"]
     assert skipped == REASONS
 
@@ -315,27 +313,116 @@ def test_unfed_arms_are_refused_where_the_settings_say_so():
 
 def test_where_no_arm_can_be_fed_there_is_no_run():
     train = TRAIN.model_copy(update={"unfed": "skip"})
-    planned, skipped = plan_runs(make_arms({"5 CoTs": {"rationales": 5}}, train), data(), train, STUDENT)
+    planned, skipped = plan_runs(make_arms({"5 CoTs": {"rationales": 5}}, train), data(), train, STUDENTS)
     assert (planned, list(skipped)) == ([], ["5 CoTs"])
 
 
 def test_none_of_the_arms_asked_for_is_no_run():
-    assert plan_runs(make_arms({"1 CoT": {}}, TRAIN), data(), TRAIN, STUDENT, only=[]) == ([], {})
+    assert plan_runs(make_arms({"1 CoT": {}}, TRAIN), data(), TRAIN, STUDENTS, only=[]) == ([], {})
 
 
 def test_only_the_arms_asked_for_are_refused():
-    planned, skipped = plan_runs(make_arms(HUNGRY, TRAIN), data(), TRAIN, STUDENT, only=["1 CoT"])
+    planned, skipped = plan_runs(make_arms(HUNGRY, TRAIN), data(), TRAIN, STUDENTS, only=["1 CoT"])
     assert [run.arm for run in planned] == ["1 CoT"]
     assert skipped == {}
 
 
-def test_an_arm_with_no_evaluations_to_learn_from_is_unfed():
-    arm = make_arms({"w/ SE": {"evaluations": 1}}, TRAIN)["w/ SE"]
-    assert unfed(arm, data(evaluations=0)) == "needs 1 self-evaluations a rationale, at most 0 were written"
-    assert unfed(arm, data(evaluations=1)) is None
+# -- students and formats ----------------------------------------------------------------------------
+
+SMALL, GPT2 = STUDENT.model_copy(update={"d_model": 8}), STUDENT.model_copy(update={"architecture": "gpt2"})
+SEVERAL = {"base": STUDENT, "small": SMALL, "gpt2": GPT2}
 
 
-def test_gold_arms_need_gold_labels_of_train_questions_only():
-    arm = make_arms({"H": {"labels": "gold"}}, TRAIN)["H"]
-    assert unfed(arm, with_row({"gold_label": None}, "question", 0)) == "needs a gold label for every train question"
-    assert unfed(arm, with_row({"gold_label": None}, "question", 7)) is None
+def several(arms: dict, given=None) -> dict[str, Run]:
+    planned, _ = plan_runs(make_arms(arms, TRAIN), given or data(), TRAIN, SEVERAL)
+    return {run.arm: run for run in planned}
+
+
+def test_each_arm_has_its_own_student_and_tokenizer():
+    planned = several({"a": {}, "b": {"student": "small"}, "c": {"student": "gpt2"}})
+    assert [run.student for run in planned.values()] == list(SEVERAL.values())
+    assert planned["b"].tokenizer.get_vocab() == planned["a"].tokenizer.get_vocab()
+    assert (planned["a"].tokenizer.bos_token, planned["c"].tokenizer.bos_token) == (None, "<s>")
+
+
+def test_what_a_student_is_called_is_no_part_of_a_runs_id():
+    planned = several({"small": {"student": "small"}, "own": {"student": "small", "scorer": "small"}})
+    assert planned["small"].id == planned["own"].id == one({}, student=SMALL).id
+    assert planned["small"].id != one({}).id
+
+
+@pytest.mark.parametrize("key", ["student", "scorer"])
+def test_an_unknown_student_is_refused_with_those_there_are(key):
+    with pytest.raises(UserError) as error:
+        several({"a": {}, "b": {key: "tiny"}})
+    assert str(error.value) == f"arm 'b': {key}: no student 'tiny'; students: base, small, gpt2"
+
+
+def test_tokens_are_those_of_the_arms_own_student():
+    arms = {"t5": {}, "gpt2": {"student": "gpt2"}, "matched": {"student": "gpt2", "tokens_of": "t5"}}
+    planned = several({name: {**arm, "steps": 40} for name, arm in arms.items()})
+    for name in ("t5", "gpt2"):
+        run = planned[name]
+        encoded = encode(run.tokenizer, run.reasoning_phase, name == "gpt2")
+        mean = sum(e.tokens for e in encoded) / len(encoded)
+        assert run.tokens == pytest.approx(40 * 4 * mean, abs=0.51)
+    assert planned["gpt2"].tokens > planned["t5"].tokens  # ### are three tokens of words
+    assert planned["matched"].recipe.steps < 40 == planned["gpt2"].recipe.steps
+
+
+FIRST = {"format": "rationale then answer"}
+
+
+def test_a_rationale_that_comes_first_is_one_task_whose_words_are_all_known():
+    planned = several({"t5": FIRST, "gpt2": {**FIRST, "student": "gpt2"}, "plain": {}})
+    for name in ("t5", "gpt2"):
+        run = planned[name]
+        example = run.reasoning_phase[0]
+        assert example.pairs() == [(example.source, "There were 10 pens. 10 + 2 = 12. --> (10 + 2)")]
+        for encoded in encode(run.tokenizer, run.reasoning_phase, name == "gpt2"):
+            assert all(run.tokenizer.unk_token_id not in source + target for source, target in encoded.pairs)
+    assert set(planned["t5"].tokenizer.get_vocab()) - set(planned["plain"].tokenizer.get_vocab()) == {">"}
+
+
+def test_the_format_is_part_of_the_id_where_something_is_explained():
+    assert one(FIRST).id != one({}).id
+    assert one({**FIRST, "lam": 0.4}).id == one(FIRST).id  # there is one task, so nothing is weighed
+    assert one({**FIRST, "explain": False}).id == one({"explain": False}).id
+
+
+def test_refined_rationales_are_another_run_and_their_texts_are_known():
+    world = data()
+    rewritten = world.rationales[0].model_copy(update={"text": "Rewritten. The answer is (10 + 2)."})
+    world.refined = [Refined(**rewritten.model_dump(), chain="slc_high", round=1)]
+    planned = several({"first": {"chain": "slc_high", "round": 1}, "originals": {"chain": "slc_high"}}, world)
+    assert [e.rationale for e in planned["first"].reasoning_phase] == [rewritten.text]
+    assert "Rewritten" in planned["first"].tokenizer.get_vocab()
+    assert planned["originals"].id == several({"plain": {}}, world)["plain"].id
+    assert len(planned["originals"].reasoning_phase) == 4
+
+
+# -- keys that came later ----------------------------------------------------------------------------
+
+# What a recipe and a student were hashed as before they had students, formats and rounds.
+OLD_RECIPE = {
+    "rationales": 1, "select": "first", "explain": True, "labels": "teacher", "evaluations": 0,
+    "judge_sees": "rationale", "lam": 0.5, "steps": 4, "self_eval_steps": 3, "steps_of": None, "tokens_of": None,
+}  # fmt: skip
+OLD_STUDENT = {
+    "source": "scratch", "tokenizer": "words", "d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "dropout": 0.1,
+    "max_source_tokens": 64, "max_target_tokens": 32, "max_label_tokens": 8, "max_truncated_share": 0.0,
+}  # fmt: skip
+
+
+def test_keys_at_their_defaults_are_hashed_as_before_there_were_such_keys():
+    run = one({})
+    assert recipe_keys(run.recipe) == OLD_RECIPE
+    assert student_keys(run.student) == OLD_STUDENT
+    assert run.id == "5a8157af1ef78748"
+
+
+def test_keys_that_say_something_are_hashed():
+    assert recipe_keys(one(FIRST).recipe) == {**OLD_RECIPE, **FIRST}
+    assert student_keys(GPT2) == {**OLD_STUDENT, "architecture": "gpt2"}
+    pretrained = GPT2.model_copy(update={"source": "some/gpt2"})
+    assert student_keys(pretrained) == {**OLD_STUDENT, "source": "some/gpt2"}  # it is what its checkpoint is

@@ -9,7 +9,18 @@ from pydantic import ValidationError
 from tiny_world import evaluation, question, rationale
 
 from lib.errors import UserError
-from lib.records import Evaluation, Failure, Question, Score, Selection, parse_row, read_rows, write_json, write_rows
+from lib.records import (
+    Evaluation,
+    Failure,
+    Question,
+    Refined,
+    Score,
+    Selection,
+    parse_row,
+    read_rows,
+    write_json,
+    write_rows,
+)
 
 ROWS = [question("train", i) for i in range(3)]
 
@@ -112,13 +123,24 @@ def test_ids_lead_from_an_evaluation_to_its_rationale_and_question():
     e = evaluation(r, 1)
     assert (r.id, e.rationale_id, e.id) == ("train-0/002", "train-0/002", "train-0/002/001")
     assert Failure(item_id=r.id, sample=4, split="train", reason="empty", text="").id == "train-0/002/004"
-    assert Selection(question_id="train-0", strategy="rd_low", samples=(2, 0)).id == "rd_low/train-0"
+    chosen = Selection(question_id="train-0", student="base", strategy="rd_low", samples=(2, 0))
+    assert chosen.id == "base/rd_low/train-0"
 
 
 def test_a_score_belongs_to_a_rationale():
     measured = dict.fromkeys(("slc", "pmi", "rd", "rd_masked", "rd_own", "log_p", "log_p_answer"), 1.0)
-    score = Score(question_id="train-0", sample=2, scorer="t5", tokens=9, **measured)
-    assert score.id == rationale(ROWS[0], 2).id
+    score = Score(question_id="train-0", sample=2, student="base", scorer="t5", tokens=9, **measured)
+    assert score.rationale_id == rationale(ROWS[0], 2).id
+    assert score.id == "train-0/002 base"
+
+
+def test_a_refined_rationale_is_told_from_the_original_and_its_score_follows_it():
+    original = rationale(ROWS[0], 2)
+    refined = Refined(**original.model_dump(), chain="slc_high", round=3)
+    assert refined.id == "train-0/002@slc_high/3" and refined.id.split("/")[0] == "train-0"
+    measured = dict.fromkeys(("slc", "pmi", "rd", "rd_masked", "rd_own", "log_p", "log_p_answer"), 1.0)
+    where = {"student": "base", "scorer": "t5", "tokens": 9, "chain": "slc_high", "round": 3}
+    assert Score(question_id="train-0", sample=2, **where, **measured).rationale_id == refined.id
 
 
 @pytest.mark.parametrize(

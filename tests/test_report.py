@@ -21,12 +21,12 @@ def repository(tmp_path, monkeypatch):
     reports = tmp_path / "reports"
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setattr(paths, "REPORTS", reports)
-    places = {"METRICS": "metrics", "INDEX": "index.html", "HEADLINE_TABLE": "tables/05_ablate/main.md"}
+    places = {"INDEX": "index.html", "SWEEPS": "sweeps", "HEADLINE_TABLE": "tables/05_ablate/main.md"}
     places["HEADLINE_FIGURE"] = "figures/05_ablate/main.svg"
     for name, place in places.items():
         monkeypatch.setattr(report, name, reports / place)
         (reports / place).parent.mkdir(parents=True, exist_ok=True)
-    report.METRICS.mkdir()
+    (reports / "metrics").mkdir()
     monkeypatch.setattr(report, "README", tmp_path / "README.md")
     report.README.write_text(README, encoding="utf-8")
     return tmp_path
@@ -37,7 +37,7 @@ def write_reports(
 ):
     for name in ("04_train", report.HEADLINE):
         (paths.REPORTS / f"{name}.html").write_text(f"<html><title>{title}</title></html>", encoding="utf-8")
-        (report.METRICS / f"{name}.json").write_text(json.dumps({"headline": headline, "profile": profile}))
+        (paths.REPORTS / "metrics" / f"{name}.json").write_text(json.dumps({"headline": headline, "profile": profile}))
     report.HEADLINE_TABLE.write_text(TABLE.format(arm), encoding="utf-8")
     report.HEADLINE_FIGURE.write_text(SVG.format(alternative), encoding="utf-8")
 
@@ -101,6 +101,58 @@ def test_index_escapes_hostile_text():
     assert faults(text) == []
 
 
+def write_sweep(name: str, headline="None of 8 is **separated**.", slc=None, task="arithmetic"):
+    folder = paths.REPORTS / "sweeps" / name
+    (folder / "metrics").mkdir(parents=True)
+    (folder / "index.html").write_text("<html></html>", encoding="utf-8")
+    said = {"headline": headline, "profile": name}
+    (folder / "metrics" / "05_ablate.json").write_text(json.dumps(said), encoding="utf-8")
+    if slc is not None:
+        scores = json.dumps({**said, "slc_by_student": slc, "task": task})
+        (folder / "metrics" / "03_slc.json").write_text(scores, encoding="utf-8")
+
+
+def test_kept_sweeps_are_listed_with_a_link_and_their_headline_by_name():
+    write_reports()
+    write_sweep("selectors")
+    write_sweep("levels", headline="It **helped**.")
+    (paths.REPORTS / "sweeps" / "unfinished").mkdir()
+    text = report.write_index().read_text(encoding="utf-8")
+    links = re.findall(r'<h2><a href="(sweeps/[^"]+)">([^<]+)</a>', text)
+    assert links == [("sweeps/levels/index.html", "levels"), ("sweeps/selectors/index.html", "selectors")]
+    assert "None of 8 is <strong>separated</strong>." in text
+    assert faults(text) == []
+
+
+def test_without_sweeps_and_scores_the_index_says_nothing_of_them():
+    write_reports()
+    text = report.write_index().read_text(encoding="utf-8")
+    assert "Sweeps" not in text and "Mean SLC" not in text
+
+
+def test_mean_slc_stands_by_task_and_student_whatever_they_are_called():
+    write_reports()
+    said = {"headline": "h", "profile": "default", "task": "arithmetic", "slc_by_student": {"base": [1.5, 1.25, 1.75]}}
+    (paths.REPORTS / "metrics" / "03_slc.json").write_text(json.dumps(said), encoding="utf-8")
+    write_sweep("coins", slc={"base": [0.9, 0.8, 1.0], "a | <b>": [1, 1, 1]}, task="coin_flip")
+    write_sweep("older", slc={})
+    text = report.write_index().read_text(encoding="utf-8")
+    rows = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>(<td>.*?)</tr>", text)]
+    assert [row for row in rows if len(row) == 4] == [
+        ["arithmetic", "base", "default", "1.500 [1.250, 1.750]"],
+        ["coin_flip", "a | &lt;b&gt;", "coins", "1.000 [1.000, 1.000]"],
+        ["coin_flip", "base", "coins", "0.900 [0.800, 1.000]"],
+    ]
+
+
+def test_a_sweep_without_results_is_named():
+    write_reports()
+    write_sweep("levels")
+    (paths.REPORTS / "sweeps" / "levels" / "metrics" / "05_ablate.json").unlink()
+    with pytest.raises(UserError, match=r"reports/sweeps/levels/metrics/05_ablate.json: no such file"):
+        report.write_index()
+
+
 def test_missing_results_are_named(capsys):
     write_reports()
     report.HEADLINE_TABLE.unlink()
@@ -112,7 +164,7 @@ def test_missing_results_are_named(capsys):
 
 def test_metrics_without_a_headline_are_refused():
     write_reports()
-    (report.METRICS / "04_train.json").write_text('{"profile": "default", "n": 3}')
+    (paths.REPORTS / "metrics" / "04_train.json").write_text('{"profile": "default", "n": 3}')
     with pytest.raises(UserError, match=r"reports/metrics/04_train.json: no text under 'headline'; keys: profile, n"):
         report.write_index()
 

@@ -12,6 +12,7 @@ from lib.errors import UserError
 from lib.runs import IN_PIPELINE, estimate, find, retire, run_or_load, train_run, where_to_train
 from lib.student import load_student
 
+FIRST = "rationale then answer"
 ARMS = {
     "standard": {"explain": False},
     "1 CoT": {"against": ["standard"]},
@@ -197,6 +198,49 @@ def test_a_run_that_fails_leaves_the_finished_ones(tmp_path, monkeypatch, traine
     got = results(arms, tmp_path / "runs")
     assert [r.trained for r in got] == [True, False]
     assert trained == ["long", "short", "short"]
+
+
+@pytest.mark.parametrize("difference", [{}, {"evaluations": 2, "self_eval_steps": 2}, {"format": FIRST}])
+def test_a_decoder_only_student_is_trained_and_measured_like_any_other(tmp_path, difference):
+    [run] = runs({"arm": difference}, students={"base": STUDENT.model_copy(update={"architecture": "gpt2"})})
+    train_run(run, tmp_path / "runs")
+    folder = tmp_path / "runs" / run.id
+    assert load_student(folder / "student").decoder_only
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert [row["step"] for row in metrics["history"]["reasoning"] if "eval_accuracy" in row] == [2, 4]
+    rows = runs_module._read_jsonl(folder / "predictions.jsonl")
+    assert all({"rationale", "rationale_tokens", "at_limit"} < set(row) for row in rows)
+    assert (folder / "judgements.jsonl").exists() == ("evaluations" in difference)
+
+
+def test_a_rationale_that_comes_first_has_the_whole_of_the_targets_limit_on_validation_too(tmp_path, monkeypatch):
+    limits = []
+    spy = lambda student, task, questions, limit, first: limits.append((limit, first)) or 0.0  # noqa: E731
+    monkeypatch.setattr(runs_module, "validation_accuracy", spy)
+    first, plain = runs({"first": {"format": FIRST}, "plain": {}}, steps=2)
+    train_run(first, tmp_path / "runs")
+    assert set(limits) == {(STUDENT.max_target_tokens, True)}
+    limits.clear()
+    train_run(plain, tmp_path / "runs")
+    assert set(limits) == {(STUDENT.max_label_tokens, False)}
+
+
+def test_a_runs_recipe_names_no_student(tmp_path):
+    [run] = runs({"arm": {"student": "small"}}, students={"base": STUDENT, "small": STUDENT}, steps=2)
+    train_run(run, tmp_path / "runs")
+    kept = json.loads((tmp_path / "runs" / run.id / "recipe.json").read_text())
+    assert set(kept["recipe"]).isdisjoint({"student", "scorer", "format", "chain", "round"})
+    assert "architecture" not in kept["student"]
+
+
+def test_the_estimate_times_each_student():
+    small = STUDENT.model_copy(update={"d_model": 8})
+    planned = runs({"a": {}, "b": {"student": "small"}}, students={"base": STUDENT, "small": small})
+    timed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs_module, "seconds_per_token", lambda student, *rest: timed.append(student) or 2.0)
+        assert estimate([*planned, *planned]) == 2 * 2.0 * sum(run.tokens for run in planned)
+    assert [student.model.config.d_model for student in timed] == [16, 8]
 
 
 def test_texts_over_the_students_limits_are_refused_before_training(tmp_path, trained):

@@ -17,14 +17,14 @@ from lib.sampling import (
     sample_evaluations,
     sample_rationales,
 )
-from lib.settings import Generate, Price, SelfEval
-from lib.tasks import TASKS, get_task, load_questions
+from lib.settings import Generate, SelfEval
+from lib.tasks import get_task, load_questions
 from lib.teacher import OneByOne, Response, prompts
 from lib.teacher.store import Store
-from lib.teacher.terms import Terms
 
 TASK = get_task("arithmetic")
 GENERATE = Generate(exemplars=2, temperature=0.7, max_tokens=64, rationales=3)
+ZERO_SHOT = GENERATE.model_copy(update={"exemplars": 0})
 SELF_EVAL = SelfEval(exemplars=1, temperature=0.7, max_tokens=64, evaluations=2)
 TEXT = "Tom has {} pens. Ann has 90 pens. Tom buys 7 pens. How many pens does Tom have now?"
 
@@ -285,88 +285,28 @@ def test_a_teacher_that_cannot_know_the_task_is_refused_before_it_is_asked(store
         rationales(knows_less, store)
 
 
-# -- zero-shot -----------------------------------------------------------------------------------
-
-ZERO_SHOT = GENERATE.model_copy(update={"exemplars": 0})
+# -- exemplars of one's own ----------------------------------------------------------------------
 
 
-def two_calls(request):
-    """Reasoning without an answer sentence; then the answer alone."""
-    pens = prompts.question_of(request.messages).split()[2]
-    if prompts.reasoning_of(request.messages) is None:
-        return f"Tom has {pens} pens and buys 7 (way {request.sample})."
-    return f" ({pens} + 7).\n"
+def own(*texts):
+    return [prompts.Exemplar(text, "They add up. The answer is (1 + 2).") for text in texts]
 
 
-def test_zero_shot_takes_a_second_greedy_call_for_the_answer(store):
-    teacher = Fake(two_calls)
-    sampled = rationales(teacher, store, settings=ZERO_SHOT)
-    assert (len(teacher.asked), sampled.usage.calls, sampled.failures) == (16, 16, [])
-    row = sampled.rows[1]
-    assert (row.text, row.teacher_label, row.correct) == (
-        "Tom has 12 pens and buys 7 (way 1). The answer is (12 + 7).", "(12 + 7)", True
-    )  # fmt: skip
-    second = [request for request in teacher.asked if prompts.reasoning_of(request.messages)]
-    assert {(request.temperature, request.sample) for request in second} == {(0.0, 0)}
-    assert sampled.usage.by_split["train"] == (12, 120, 60)
-    silent = Fake(lambda request: pytest.fail("asked again"))
-    assert rationales(silent, store, settings=ZERO_SHOT).rows == sampled.rows
+def test_exemplars_of_ones_own_take_the_place_of_the_files_and_may_differ_by_question(store):
+    shown = {"q-train-12": own("1 + 1?"), "q-train-13": own("1 + 2?", "1 + 3?")}
+    teacher = Fake(right)
+    sampled = sample_rationales(QUESTIONS[:2], TASK, teacher, store, ZERO_SHOT, quiet, lambda q: shown[q.id])
+    assert (len(teacher.asked), sampled.usage.calls) == (6, 6)  # one call each, though the settings say zero-shot
+    assert [m["content"] for m in teacher.asked[0].messages[1:3]] == ["Q: 1 + 1?", own("")[0].rationale]
+    assert [len(request.messages) for request in teacher.asked] == [4] * 3 + [6] * 3
 
 
-GOLDS = {
-    "equation": "(84 / 2)", "number": "18", "choice": "(b) gravity", "date": "(b) 05/01/2021", "yes_no": "yes",
-    "string": "yajo",
-}  # fmt: skip
-CHOICES = {"choice": ("park", "gravity"), "date": ("04/30/2021", "05/01/2021")}
-
-
-@pytest.mark.parametrize("task", sorted(TASKS))
-@pytest.mark.parametrize(
-    "form", ["{}", " {}.", "{trigger} {}.", "{trigger}: {}", "**{trigger}** {}", "The answer is {}."]
-)
-def test_an_answer_is_read_whatever_the_second_call_repeats(task, form, store):
-    """In every task: alone, after the trigger that asked for it, or as an answer sentence."""
-    task = get_task(task)
-    anli = task.prompts == "anli"
-    said = "neutral" if anli else GOLDS[task.label_kind]
-    choices = ("entailment", "neutral", "contradiction") if anli else CHOICES.get(task.label_kind, ())
-    trigger = prompts.load_zero_shot(task.prompts).answer
-    asked = Question(question_id="q", task=task.name, split="train", text="Why?", gold_label=None, choices=choices)
-
-    def teacher_says(request):
-        if prompts.reasoning_of(request.messages) is None:
-            return "Let us see, it is so."
-        return form.format(said, trigger=trigger)
-
-    unchecked, settings = replace(task, check=None), ZERO_SHOT.model_copy(update={"rationales": 1})
-    row = sample_rationales([asked], unchecked, Fake(teacher_says), store, settings, quiet).rows[0]
-    assert task.equal(row.teacher_label, said.partition(") ")[2] if choices and not anli else said)
-
-
-def test_a_failed_second_call_fails_the_rationale_but_keeps_its_text(store):
-    def fails(request):
-        if prompts.reasoning_of(request.messages) and "13" in prompts.question_of(request.messages):
-            return Response("", "error: 503", 0, 0, 0)
-        return two_calls(request)
-
-    sampled = rationales(Fake(fails), store, settings=ZERO_SHOT)
-    assert sampled.reasons == {"error: 503": 3}
-    assert sampled.failures[0].text.startswith("Tom has 13 pens and buys 7")
-
-
-def test_the_budget_counts_both_calls_of_earlier_runs(store):
-    class Priced(Fake):
-        terms = Terms(Price(prompt=1.0, completion=1.0), budget=1.0)
-
-        def complete_all(self, pending, deliver, budget=None):
-            spent.append(budget.spent)
-            super().complete_all(pending, deliver, budget)
-
-    spent = []
-    rationales(Priced(two_calls), store, QUESTIONS[:1], ZERO_SHOT)
-    rationales(Priced(two_calls), store, QUESTIONS[:2], ZERO_SHOT)
-    call = 15e-6  # 10 + 5 tokens at 1 a million
-    assert spent == pytest.approx([0, 3 * call, 6 * call, 9 * call])
+def test_a_question_is_never_shown_its_own_exemplar(store):
+    chosen = QUESTIONS[0].model_copy(update={"text": "Where is it?\nAnswer choices: (a) park, (b) zoo"})
+    for shown, message in ((own("1 + 1?", "Where  is it?\nAnswer choices: (a) zoo"), "stands among the exemplars"),
+                           ([], "no exemplar to show")):  # fmt: skip
+        with pytest.raises(UserError, match=f"question q-train-12: {message}"):
+            sample_rationales([chosen], TASK, Fake(right), store, GENERATE, quiet, lambda q, shown=shown: shown)
 
 
 # -- the real thing ------------------------------------------------------------------------------

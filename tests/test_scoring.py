@@ -1,6 +1,8 @@
-"""SLC, PMI and RD: hand-worked values, and the engine against one pair at a time."""
+"""The engine against one pair at a time, what it refuses, and what it does not compute twice."""
 
+import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,13 +20,24 @@ from transformers import (
     set_seed,
 )
 
-from lib import scoring
+from lib import forcing, scoring
 from lib.errors import UserError
-from lib.forcing import Encoded, Pair, batches_by_budget, encode_pairs, forced_log_probs, start_token, token_log_probs
+from lib.forcing import (
+    Encoded,
+    Pair,
+    batches_by_budget,
+    encode_pairs,
+    forced_log_probs,
+    forced_sums,
+    start_token,
+    token_log_probs,
+)
 from lib.masking import mask_answer
-from lib.records import Question, Rationale
-from lib.scoring import Scorer, pairs_of, rd_targets
-from lib.student import Student, words_tokenizer
+from lib.records import Question, Rationale, Refined
+from lib.score_store import ScoreStore
+from lib.scoring import Scorer, pairs_of, rd_targets, score_all
+from lib.student import Student
+from lib.words import words_tokenizer
 
 TEXTS = [
     ("Tom has 3 pens. He buys 4 pens. How many pens?", "He has 3. He buys 4. So 3 + 4 = 7.", "(3 + 4)"),
@@ -134,46 +147,66 @@ def plain_score(student: Student, question: Question, rationale: Rationale, targ
     }
 
 
+def assert_equal(score, expected: dict[str, float]) -> None:
+    """Equal to 1e-5. PMI is a sum over tokens, so to 1e-5 a token."""
+    found = {name: getattr(score, name) for name in expected}
+    for values in (found, expected):
+        values["pmi"] /= score.tokens
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
 def assert_plain(student: Student, scores, rationales=RATIONALES) -> None:
     by_id = {q.question_id: q for q in QUESTIONS}
     for score, one in zip(scores, rationales, strict=True):
         expected = plain_score(student, by_id[one.question_id], one, TARGETS[one.id])
-        assert score.id == one.id
-        assert {k: getattr(score, k) for k in expected} == pytest.approx(expected, rel=1e-5, abs=1e-5)
+        assert (score.rationale_id, score.student, score.scorer) == (one.id, "base", "tiny")
+        assert_equal(score, expected)
 
 
-# -- equations ---------------------------------------------------------------------------------
+# -- log-probabilities -------------------------------------------------------------------------
 
 
 def test_token_log_probs_by_hand():
-    logits = torch.tensor([[0.0, math.log(3)], [math.log(3), 0.0]])  # P = (1/4, 3/4), (3/4, 1/4)
-    found = token_log_probs(logits, torch.tensor([1, 1]))
+    states = torch.tensor([[0.0, math.log(3)], [math.log(3), 0.0]])  # P = (1/4, 3/4), (3/4, 1/4)
+    found = token_log_probs(states, torch.eye(2), None, torch.tensor([1, 1]))
     assert found.tolist() == pytest.approx([math.log(3 / 4), math.log(1 / 4)])
 
 
+def test_the_bias_counts_as_any_logit():
+    found = token_log_probs(torch.zeros(1, 2), torch.eye(2), torch.tensor([0.0, math.log(3)]), torch.tensor([1]))
+    assert found.tolist() == pytest.approx([math.log(3 / 4)])
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 30, 10_000])
+@pytest.mark.parametrize("biased", [False, True])
+def test_slabs_of_the_vocabulary_give_the_whole_log_softmax(monkeypatch, at_once, biased):
+    monkeypatch.setattr(forcing, "LOGITS_AT_ONCE", at_once)
+    states, weight, targets = torch.randn(5, 3), torch.randn(11, 3) * 9, torch.tensor([0, 10, 4, 4, 7])
+    bias = torch.randn(11) if biased else None
+    expected = torch.nn.functional.linear(states, weight, bias).log_softmax(-1)[range(5), targets]
+    assert token_log_probs(states, weight, bias, targets).tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_words_of_no_probability_are_no_trouble_even_a_whole_slab(monkeypatch):
+    monkeypatch.setattr(forcing, "LOGITS_AT_ONCE", 2)
+    bias = torch.tensor([0.0, math.log(3), -math.inf, -math.inf])
+    found = token_log_probs(torch.zeros(1, 2), torch.zeros(4, 2), bias, torch.tensor([1]))
+    assert found.tolist() == pytest.approx([math.log(3 / 4)])
+
+
 def test_token_log_probs_is_fp32_in_bf16():
-    assert token_log_probs(torch.zeros(1, 2, dtype=torch.bfloat16), torch.tensor([0])).dtype == torch.float32
+    found = token_log_probs(torch.zeros(1, 2).bfloat16(), torch.eye(2).bfloat16(), None, torch.tensor([0]))
+    assert found.dtype == torch.float32
 
 
-def test_slc_and_pmi_by_hand():
-    # P(c|q) = 1/2 · 1/2, P(c) = 1/4 · 1/8; the third column is padding
-    conditional, marginal = np.log([[0.5, 0.5, 1e-9]]), np.log([[0.25, 0.125, 1e-3]])
-    mask = np.array([[True, True, False]])
-    assert scoring.self_logic_consistency(conditional, marginal, mask) == pytest.approx([math.sqrt(8)])
-    assert scoring.pointwise_mutual_information(conditional, marginal, mask) == pytest.approx([math.log(8)])
-
-
-def test_slc_is_1_and_pmi_0_where_the_question_does_not_help():
-    same, mask = np.log([[0.3, 0.2]]), np.ones((1, 2), bool)
-    assert scoring.self_logic_consistency(same, same, mask) == pytest.approx([1])
-    assert scoring.pointwise_mutual_information(same, same, mask) == pytest.approx([0])
-
-
-def test_rationale_difficulty_by_hand():
-    # PPL(a|q,r) = 2 and PPL(a|q) = 8
-    mask = np.array([[True, True]])
-    found = scoring.rationale_difficulty(np.log([[0.25, 1.0]]), np.log([[0.125, 0.125]]), mask)
-    assert found == pytest.approx([2 / 8])
+def test_token_log_probs_of_large_bf16_logits_are_those_of_a_plain_log_softmax_and_never_above_0():
+    torch.manual_seed(0)
+    states, weight = (4 * torch.randn(200, 64)).bfloat16(), torch.randn(5000, 64).bfloat16()
+    logits = (states @ weight.T).float()  # up to about 100, each rounded to eight bits
+    targets = torch.where(torch.arange(200) % 2 == 0, logits.argmax(-1), torch.randint(0, 5000, (200,)))
+    found = token_log_probs(states, weight, None, targets)
+    assert found.max() <= 1e-5
+    assert torch.allclose(found, logits.log_softmax(-1)[range(200), targets], atol=1e-3)
 
 
 class Markov(torch.nn.Module):
@@ -185,15 +218,24 @@ class Markov(torch.nn.Module):
         return lambda input_ids, **_: (torch.nn.functional.one_hot(input_ids, 2).float(),)
 
     def get_output_embeddings(self):
-        return lambda states: states @ torch.tensor([[0.0, 0.0], [0.0, math.log(3)]])
+        return SimpleNamespace(weight=torch.tensor([[0.0, 0.0], [0.0, math.log(3)]]), bias=None)
+
+
+HAND = [Encoded((), (1, 1, 0), (0, 2)), Encoded((0, 1), (1,), (0, 1)), Encoded((1, 0), (1, 0), (0, 1))]
 
 
 def test_two_token_vocabulary_by_hand():
-    batch = [Encoded((), (1, 1, 0), (0, 2)), Encoded((0, 1), (1,), (0, 1)), Encoded((1, 0), (1, 0), (0, 1))]
-    found = forced_log_probs(Markov(), batch, start=0)
     expected = [[1 / 2, 3 / 4, 1 / 4], [3 / 4], [1 / 2, 1 / 4]]
-    for log_p, p in zip(found, expected, strict=True):
+    for log_p, p in zip(forced_log_probs(Markov(), HAND, start=0), expected, strict=True):
         assert np.exp(log_p).tolist() == pytest.approx(p)
+
+
+def test_sums_by_hand():
+    whole = [(3 / 32, 3), (3 / 4, 1), (1 / 8, 2)]
+    answer = [(3 / 8, 2), (3 / 4, 1), (1 / 2, 1)]
+    for sums, (p, n), (p_answer, n_answer) in zip(forced_sums(Markov(), HAND, start=0), whole, answer, strict=True):
+        assert tuple(sums) == pytest.approx((math.log(p), n, math.log(p_answer), n_answer))
+        assert (sums.mean, sums.answer_mean) == pytest.approx((math.log(p) / n, math.log(p_answer) / n_answer))
 
 
 # -- the engine --------------------------------------------------------------------------------
@@ -214,21 +256,133 @@ def test_scoring_leaves_dropout_off(student):
     assert_plain(student, scorer(student).score(QUESTIONS, RATIONALES, TARGETS))
 
 
-def test_equal_texts_are_scored_once(student, monkeypatch):
-    seen = []
-    forced = scoring.forced_log_probs
+class Counted:
+    """Notes every row that is forced, and every source that an encoder reads."""
 
-    def counting(model, batch, start):
-        seen.extend(batch)
-        return forced(model, batch, start)
+    def __init__(self, monkeypatch):
+        self.rows, self.sources = [], []
+        forced, encoder_states = scoring.forced_sums, forcing._encoder_states
 
-    monkeypatch.setattr(scoring, "forced_log_probs", counting)
+        def counting(model, encoded, *rest):
+            self.rows += encoded
+            return forced(model, encoded, *rest)
+
+        def encoding(model, sources, budget):
+            self.sources += sources
+            return encoder_states(model, sources, budget)
+
+        monkeypatch.setattr(scoring, "forced_sums", counting)
+        monkeypatch.setattr(forcing, "_encoder_states", encoding)
+
+
+@pytest.fixture
+def counted(monkeypatch) -> Counted:
+    return Counted(monkeypatch)
+
+
+def test_equal_texts_are_scored_once_and_each_question_is_encoded_once(student, counted):
     one = scorer(student)
+    one.token_log_probs([Pair("Tom has", "3", "pens")])  # so that its model has been looked at
+    counted.sources.clear()
     one.score(QUESTIONS, RATIONALES, TARGETS)
-    assert len(seen) == len(set(seen)) > 0
-    before = len(seen)
+    assert len(counted.rows) == len(set(counted.rows)) > 0
+    seq2seq = student.model.config.is_encoder_decoder
+    assert len(counted.sources) == (3 if seq2seq else 0)  # two questions, and none
+    before = len(counted.rows)
     one.score(QUESTIONS, RATIONALES, TARGETS)
-    assert len(seen) == before
+    assert len(counted.rows) == before
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_chunks_do_not_change_a_score(student, monkeypatch, at_once):
+    monkeypatch.setattr(scoring, "QUESTIONS_AT_ONCE", at_once)
+    mixed = [RATIONALES[i] for i in (3, 0, 4, 2, 1)]
+    assert_plain(student, scorer(student).score(QUESTIONS, mixed, TARGETS), mixed)
+
+
+def test_the_order_given_does_not_change_a_bit(student):
+    scores = scorer(student).score(QUESTIONS, RATIONALES, TARGETS)
+    assert scorer(student).score(QUESTIONS[::-1], RATIONALES[::-1], TARGETS)[::-1] == scores
+
+
+def test_another_run_scores_only_what_is_new(student, counted, tmp_path):
+    first = scorer(student, store=tmp_path).score(QUESTIONS, RATIONALES[:2], TARGETS)
+    before = len(counted.rows)
+    assert scorer(student, store=tmp_path).score(QUESTIONS, RATIONALES[:2], TARGETS) == first
+    assert len(counted.rows) == before
+    extended = scorer(student, store=tmp_path).score(QUESTIONS, RATIONALES[:3], TARGETS)
+    assert extended[:2] == first and len(counted.rows) == before + 1  # "--> (3 + 4)" was known with its question
+
+
+def test_what_a_killed_run_had_scored_is_kept_chunk_by_chunk(student, counted, monkeypatch, tmp_path):
+    monkeypatch.setattr(scoring, "QUESTIONS_AT_ONCE", 1)
+    killed = scorer(student, store=tmp_path)
+    put, puts = ScoreStore.put, []
+
+    def put_once(store, sums):
+        if puts:
+            raise KeyboardInterrupt
+        puts.append(put(store, sums))
+
+    monkeypatch.setattr(ScoreStore, "put", put_once)
+    with pytest.raises(KeyboardInterrupt):
+        killed.score(QUESTIONS, RATIONALES, TARGETS)
+    monkeypatch.setattr(ScoreStore, "put", put)
+    first_chunk = {pair for i in (3, 4) for pair in pairs_of(QUESTIONS[1], RATIONALES[i], TARGETS[RATIONALES[i].id])}
+    counted.rows.clear()
+    assert_plain(student, scorer(student, store=tmp_path).score(QUESTIONS, RATIONALES, TARGETS))
+    known = set(encode_pairs(student, sorted(first_chunk)))
+    assert counted.rows and not known & set(counted.rows)
+
+
+def test_a_scorer_with_other_weights_knows_nothing_of_it(student, counted, tmp_path):
+    scorer(student, store=tmp_path).score(QUESTIONS, RATIONALES, TARGETS)
+    before = len(counted.rows)
+    other = Student(type(student.model)(student.model.config), student.tokenizer)
+    scorer(other, store=tmp_path).score(QUESTIONS, RATIONALES, TARGETS)
+    assert len(counted.rows) == 2 * before
+
+
+def test_a_refined_rationale_has_its_own_score(student):
+    rewritten = Refined(**{**RATIONALES[1].model_dump(), "sample": 0}, chain="slc_high", round=2)
+    both, targets = [RATIONALES[0], rewritten], {**TARGETS, rewritten.id: TARGETS[RATIONALES[0].id]}
+    scores = scorer(student, student_name="small").score(QUESTIONS, both, targets)
+    assert [s.id for s in scores] == ["qT/000 small", "qT/000@slc_high/2 small"]
+    [alone] = scorer(student).score(QUESTIONS, [rewritten], targets)
+    assert alone.slc == scores[1].slc != scores[0].slc
+
+
+def test_bf16_is_near_and_its_scores_are_kept_apart(student, tmp_path):
+    exact = scorer(student, store=tmp_path).score(QUESTIONS, RATIONALES, TARGETS)
+    rough = scorer(student, store=tmp_path, precision="bf16").score(QUESTIONS, RATIONALES, TARGETS)
+    assert [s.slc for s in rough] != [s.slc for s in exact]
+    assert [s.log_p for s in rough] == pytest.approx([s.log_p for s in exact], rel=0.02)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert next(student.model.parameters()).dtype == torch.float32
+
+
+def test_an_unknown_precision_lists_the_allowed(student):
+    with pytest.raises(UserError, match=r"slc\.precision: unknown 'fp8'; allowed: fp32, bf16"):
+        scorer(student, precision="fp8").score(QUESTIONS, RATIONALES, TARGETS)
+
+
+def test_a_model_that_changes_its_logits_is_refused(student):
+    class Squashed(type(student.model)):
+        def forward(self, *args, **kwargs):
+            out = super().forward(*args, **kwargs)
+            return replace(out, logits=torch.tanh(out.logits * 9))
+
+    model = Squashed(student.model.config)
+    with pytest.raises(UserError, match="student Squashed: cannot be scored, its logits are no projection"):
+        scorer(Student(model, student.tokenizer)).score(QUESTIONS, RATIONALES, TARGETS)
+
+
+def test_the_token_log_probs_of_a_pair_are_what_its_scores_sum_up(student):
+    pairs = pairs_of(QUESTIONS[0], RATIONALES[0], TARGETS["qT/000"])
+    given, alone = scorer(student).token_log_probs([pairs.given, pairs.alone])
+    [score] = scorer(student).score(QUESTIONS, RATIONALES[:1], TARGETS)
+    assert len(given) == len(alone) == score.tokens
+    assert math.exp(np.mean(given - alone)) == pytest.approx(score.slc, rel=1e-5)
 
 
 @pytest.mark.parametrize("make, kind, name", [(tiny_t5, AutoTokenizer, "t5"), (tiny_gpt2, GPT2Tokenizer, "gpt2")])
@@ -239,7 +393,35 @@ def test_real_tokenizers_on_messy_text(make, kind, name, real_data):
     one = RATIONALES[0].model_copy(update={"reasoning": messy, "teacher_label": "(40.5 * 2)"})
     [score] = scorer(student, max_target=200).score([asked], [one], {one.id: asked.gold_label})
     expected = plain_score(student, asked, one, asked.gold_label)
-    assert {k: getattr(score, k) for k in expected} == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert_equal(score, expected)
+
+
+@pytest.mark.parametrize("budget", [1, 700])
+@pytest.mark.parametrize("make, kind, name", [(tiny_t5, AutoTokenizer, "t5"), (tiny_gpt2, GPT2Tokenizer, "gpt2")])
+def test_real_rationales_by_real_tokenizers_equal_one_pair_at_a_time(make, kind, name, budget, real_data):
+    student = make(kind.from_pretrained(real_data / "tokenizers" / name))
+    lines = (real_data / "teacher/strategy_qa.gpt35.3cot.jsonl").read_text(encoding="utf-8").split("\n")[:6]
+    rows = [json.loads(line) for line in lines]
+    questions = {
+        r["question"]: question().model_copy(update={"question_id": f"q{i // 3}", "text": r["question"]})
+        for i, r in enumerate(rows)
+    }
+    rationales = [
+        RATIONALES[0].model_copy(
+            update={
+                "question_id": questions[r["question"]].id,
+                "sample": r["sample"],
+                "reasoning": r["response"],
+                "teacher_label": r["gold_label"],
+            }
+        )
+        for r in rows
+    ]
+    targets = {r.id: "Yes" for r in rationales}
+    one = scorer(student, max_source=200, max_target=400, budget=budget)
+    for score, r in zip(one.score(questions.values(), rationales[::-1], targets), rationales[::-1], strict=True):
+        asked = next(q for q in questions.values() if q.id == r.question_id)
+        assert_equal(score, plain_score(student, asked, r, "Yes"))
 
 
 def test_the_answer_is_its_tokens_without_the_end(student):
@@ -278,18 +460,41 @@ def test_too_long_is_refused_by_name_and_can_be_set_aside(student):
         narrow.fitting(QUESTIONS, RATIONALES, TARGETS, allowed_share=0.1)
 
 
+def test_what_is_stored_is_refused_by_a_narrower_scorer_all_the_same(student, tmp_path):
+    scorer(student, store=tmp_path).score(QUESTIONS, RATIONALES, TARGETS)
+    with pytest.raises(UserError, match="qT/000: question of"):
+        scorer(student, store=tmp_path, max_target=20).score(QUESTIONS, RATIONALES, TARGETS)
+
+
+def test_each_question_is_scored_by_its_own_scorer_and_the_too_long_are_listed(student):
+    scorers = [(scorer(student, max_target=20), QUESTIONS[:1]), (replace(scorer(student), name="two"), QUESTIONS[1:])]
+    scores, too_long = score_all(scorers, RATIONALES[::-1], TARGETS)
+    assert [(s.rationale_id, s.scorer) for s in scores] == [
+        ("qA/004", "two"), ("qA/003", "two"), ("qT/002", "tiny"), ("qT/001", "tiny")
+    ]  # fmt: skip
+    assert too_long == [RATIONALES[0]]
+    with pytest.raises(UserError, match=r"qT/000 and others: 1 of 5 rationales are too long"):
+        score_all(scorers, RATIONALES, TARGETS, allowed_share=0.1)
+    with pytest.raises(UserError, match="qA/003: its question is of none of the 1 scorers"):
+        score_all(scorers[:1], RATIONALES, TARGETS)
+    assert score_all([], [], {}) == ([], [])
+
+
 def test_an_answer_without_a_token_is_refused(student):
     with pytest.raises(UserError, match="the answer '' has no token"):
         encode_pairs(student, [Pair("Tom has 3 pens.", "3 + 4 = 7.", "")])
 
 
-@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=40), st.integers(1, 200))
-def test_batches_hold_every_row_once_and_keep_the_budget(sizes, budget):
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=40), st.integers(1, 200), st.booleans())
+def test_batches_hold_every_row_once_and_keep_the_budget(sizes, budget, joined):
     encoded = [Encoded((0,) * s, (0,) * t, (0, 1)) for s, t in sizes]
-    batches = batches_by_budget(encoded, budget)
+    batches = batches_by_budget(encoded, budget, joined)
     assert sorted(i for batch in batches for i in batch) == list(range(len(sizes)))
     for batch in batches:
-        width = max(sizes[i][0] for i in batch) + max(sizes[i][1] for i in batch)
+        if joined:
+            width = max(sum(sizes[i]) for i in batch)
+        else:
+            width = max(sizes[i][0] for i in batch) + max(sizes[i][1] for i in batch)
         assert len(batch) * width <= budget or len(batch) == 1
 
 
@@ -303,6 +508,14 @@ def test_rd_is_towards_gold_else_the_majority_never_silently_the_own_answer():
     assert rd_targets(asked, one, majority, "gold") == {"qT/001": "(3 + 4)"}
     assert rd_targets(asked, one, majority, "majority") == {"qT/001": "(3 + 4)"}
     assert rd_targets(asked, one, majority, "own") == {"qT/001": "(3 - 4)"}
+
+
+def test_the_gold_label_is_spelt_as_the_teacher_spells_it():
+    one = rationale(0).model_copy(update={"correct": True})
+    labels = ["(3+4)", "(4 + 3)", "(4 + 3)"]
+    by_teacher = [one.model_copy(update={"sample": i, "teacher_label": label}) for i, label in enumerate(labels)]
+    towards = rd_targets([question(0, "( 3.0 + 4.0 )")], by_teacher, {}, "gold")
+    assert set(towards.values()) == {"(4 + 3)"}
 
 
 def test_unknown_rd_target_lists_the_allowed():
@@ -319,6 +532,11 @@ def test_unknown_rd_target_lists_the_allowed():
         ("(3 + 4) * (2 + 1) = 21", "(3 + 4) * (2 + 1)", "_ = 21"),
         ("Yes, the eyes say yes.", "yes", "_, the eyes say _."),
         ("Take .*, then yajo.", "yajo", "Take .*, then _."),
+        ("He has 3 × 4 = 12, 84 ÷ 2.", "( 3.0 * 4.0 )", "He has _ = 12, 84 ÷ 2."),
+        ("84 ÷ 2 = 42", "(84 / 2)", "_ = 42"),
+        ("It is 1,200, not 11,200 or 1200.5.", "1200", "It is _, not 11,200 or 1200.5."),
+        ("It costs $3.50.", "3.5", "It costs $_."),
+        ("It is -3, or 5 - 3, or 10-3.", "3", "It is -3, or 5 - _, or 10-_."),
         ("Nothing here.", "(3 + 4)", "Nothing here."),
         ("Nothing to mask.", "", "Nothing to mask."),
     ],

@@ -5,9 +5,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_world import STUDENT, data
+from transformers import BertConfig, BertForMaskedLM, GPT2Tokenizer
 
 from lib.errors import UserError
-from lib.student import load_student, make_tokenizer, new_student, parameters, tidy, unknown_share, words_tokenizer
+from lib.student import (
+    all_students,
+    decoder_only,
+    load_student,
+    make_tokenizer,
+    new_student,
+    parameters,
+    start_student,
+    unknown_share,
+)
+from lib.words import tidy, words_tokenizer
 
 TEXTS = data().training_texts()
 
@@ -111,8 +122,10 @@ def test_heads_must_divide_the_width():
 @pytest.mark.parametrize("key", ["source", "tokenizer"])
 def test_a_student_that_cannot_be_loaded_is_named_in_one_line(key, tmp_path):
     absent = str(tmp_path / "absent")
+    there = {"tokenizer": str(tmp_path)} if key == "source" else {}
+    new_student(STUDENT, TEXTS, seed=0).tokenizer.save_pretrained(tmp_path)
     with pytest.raises(UserError) as error:
-        new_student(STUDENT.model_copy(update={key: absent}), TEXTS, seed=0)
+        new_student(STUDENT.model_copy(update={**there, key: absent}), TEXTS, seed=0)
     assert str(error.value).startswith(f"student.{key}: cannot load '{absent}'")
     assert "local folder" in str(error.value)
     assert "\n" not in str(error.value)
@@ -121,3 +134,118 @@ def test_a_student_that_cannot_be_loaded_is_named_in_one_line(key, tmp_path):
 def test_a_tokenizer_of_words_is_trained_on_the_given_texts():
     vocabulary = make_tokenizer(STUDENT, ["one two"]).get_vocab()
     assert sorted(vocabulary) == ["</s>", "<pad>", "<unk>", "one", "two"]
+
+
+# -- decoder-only students -----------------------------------------------------------------------
+
+GPT2 = STUDENT.model_copy(update={"architecture": "gpt2"})
+
+
+@pytest.fixture(scope="module")
+def continuing():
+    return new_student(GPT2, TEXTS, seed=0)
+
+
+def test_a_decoder_only_student_has_the_shape_asked_for(continuing):
+    config = continuing.model.config
+    assert continuing.decoder_only and decoder_only(GPT2) and not decoder_only(STUDENT)
+    assert (config.n_embd, config.n_inner, config.n_layer, config.n_head) == (16, 32, 1, 2)
+    assert (config.resid_pdrop, config.embd_pdrop, config.attn_pdrop) == (0.1, 0.1, 0.1)
+    assert config.n_positions == STUDENT.max_source_tokens + STUDENT.max_target_tokens + 8
+    d, ff, positions, vocabulary = 16, 32, config.n_positions, len(continuing.tokenizer)
+    layer = (4 * d * d + 4 * d) + (2 * d * ff + ff + d) + 4 * d
+    assert parameters(continuing) == (vocabulary + positions) * d + layer + 2 * d  # the projection is the embedding
+
+
+def test_its_weights_follow_from_the_seed(continuing):
+    assert same(continuing, new_student(GPT2, TEXTS, seed=0))
+    assert not same(continuing, new_student(GPT2, TEXTS, seed=1))
+
+
+def test_it_is_saved_and_loaded_as_what_it_is(continuing, tmp_path):
+    continuing.save(tmp_path)
+    loaded = load_student(tmp_path)
+    assert loaded.decoder_only and same(continuing, loaded)
+    assert loaded.ids(TEXTS[1]) == continuing.ids(TEXTS[1])
+
+
+def test_a_checkpoint_says_itself_what_kind_it_is(continuing, student, tmp_path):
+    for made, folder in ((continuing, tmp_path / "gpt2"), (student, tmp_path / "t5")):
+        made.save(folder)
+        settings = STUDENT.model_copy(update={"source": str(folder), "tokenizer": str(folder)})
+        assert decoder_only(settings) == made.decoder_only
+        assert same(made, new_student(settings, [], seed=5))
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end(continuing, tmp_path):
+    continuing.model.save_pretrained(tmp_path)
+    tokenizer = make_tokenizer(GPT2, TEXTS)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    loaded = make_tokenizer(GPT2.model_copy(update={"source": str(tmp_path), "tokenizer": str(tmp_path)}), [])
+    assert loaded.pad_token_id == loaded.eos_token_id == tokenizer.eos_token_id
+
+
+def test_a_real_gpt2_tokenizer_pads_with_its_end(real_data, tmp_path):
+    GPT2Tokenizer.from_pretrained(real_data / "tokenizers" / "gpt2").save_pretrained(tmp_path)
+    tokenizer = make_tokenizer(GPT2.model_copy(update={"tokenizer": str(tmp_path)}), [])
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id == 50256
+
+
+def refusal(**changes) -> str:
+    with pytest.raises(UserError) as error:
+        new_student(STUDENT.model_copy(update=changes), TEXTS, seed=0)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_model_that_writes_no_text_is_refused(student, tmp_path):
+    config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, vocab_size=99)
+    BertForMaskedLM(config).save_pretrained(tmp_path)
+    student.tokenizer.save_pretrained(tmp_path)
+    said = refusal(source=str(tmp_path), tokenizer=str(tmp_path))
+    assert said.startswith(f"student.source: '{tmp_path}' is a bert (BertForMaskedLM); allowed: an encoder-decoder of")
+
+
+def test_a_tokenizer_of_another_model_is_refused(student, tmp_path):
+    student.save(tmp_path / "small")
+    words_tokenizer(["one two three"] + TEXTS).save_pretrained(tmp_path / "more words")
+    said = refusal(source=str(tmp_path / "small"), tokenizer=str(tmp_path / "more words"))
+    assert f"has {len(student.tokenizer) + 3} tokens, student.source" in said
+    assert f"only {len(student.tokenizer)}; give the tokenizer that it was made with" in said
+    assert refusal(source=str(tmp_path / "small")).startswith("student.tokenizer: words, but student.source is '/")
+
+
+def test_more_tokens_than_positions_are_refused(continuing, tmp_path):
+    continuing.save(tmp_path)
+    named = {"source": str(tmp_path), "tokenizer": str(tmp_path)}
+    assert "together at most the 104 positions" in refusal(**named, max_source_tokens=73)
+    fits = STUDENT.model_copy(update={**named, "max_source_tokens": 72})
+    assert start_student(fits, continuing.tokenizer, seed=0).decoder_only
+
+
+# -- several students ----------------------------------------------------------------------------
+
+
+def test_students_differ_from_the_base_by_what_they_say():
+    students = all_students(STUDENT, {"small": {"d_model": 8}, "gpt2": {"architecture": "gpt2"}})
+    assert list(students) == ["base", "small", "gpt2"]
+    assert students["base"] == STUDENT
+    assert students["small"] == STUDENT.model_copy(update={"d_model": 8})
+    assert students["gpt2"] == GPT2
+    assert all_students(STUDENT, {}) == {"base": STUDENT}
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ({"small": {"d_modle": 8}}, "students.small.d_modle: unknown key; allowed: source, architecture, tokenizer, d"),
+        ({"small": {"d_model": 0}}, "students.small.d_model: Input should be greater than or equal to 1 (given 0)"),
+        ({"g": {"architecture": "bert"}}, "students.g.architecture: Input should be 't5' or 'gpt2' (given 'bert')"),
+        ({"base": {}}, "students.base: the name of section `student`; give this one another"),
+    ],
+)
+def test_a_wrong_student_is_refused_by_its_key(others, said):
+    with pytest.raises(UserError) as error:
+        all_students(STUDENT, others)
+    assert str(error.value).startswith(said)

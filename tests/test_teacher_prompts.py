@@ -255,6 +255,23 @@ def test_a_bad_zero_shot_file_is_refused_with_file_and_line(tmp_path, text, mess
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("=== system\nGrade.", ": sections system; expected system, request"),
+        ("=== system\n\n=== request\nRating:", ":1: section 'system' is empty"),
+        ("=== system\nGrade.\n=== request\nHow good?", ":3: must end in 'Rating:', given 'How good?'"),
+    ],
+)
+def test_a_bad_rating_file_is_refused_with_file_and_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=r"rating\.txt: no such prompt"):
+        prompts.load_rating(tmp_path)
+    (tmp_path / "rating.txt").write_text(text)
+    with pytest.raises(UserError, match=r"rating\.txt") as error:
+        prompts.load_rating(tmp_path)
+    assert message in str(error.value)
+
+
 def test_a_base_model_gets_the_same_prompt_as_one_text():
     own = [Exemplar("1 + 1?", "Two. The answer is 2.")]
     text = prompts.as_text(cot_messages("arithmetic", "1 + 2?", own))

@@ -1,6 +1,7 @@
 """Folds, warm-up examples and cross-fitting."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,13 +10,16 @@ from hypothesis import strategies as st
 from lib.config import load_config
 from lib.errors import UserError
 from lib.records import Question, Rationale
-from lib.student import Student, words_tokenizer
+from lib.scoring import score_all
+from lib.student import Student, start_student
 from lib.warmup import cross_fitted, folds, warmup_examples
+from lib.words import continuing_tokenizer, words_tokenizer
 
 CONFIG = load_config()  # only for the settings that these tests do not name
 SETTINGS = CONFIG.student.model_copy(
     update={"source": "scratch", "tokenizer": "words", "d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "dropout": 0}
 )
+GPT2 = SETTINGS.model_copy(update={"architecture": "gpt2"})
 SLC = CONFIG.slc.model_copy(update={"warmup_steps": 2, "empty_share": 0.5})
 
 QUESTIONS = [
@@ -57,7 +61,7 @@ def test_folds_change_with_the_seed():
 @pytest.fixture(scope="module")
 def reader() -> Student:
     texts = [part for r in RATIONALES for part in ("--> Has pens, buys", r.reasoning, r.teacher_label)]
-    return Student(model=None, tokenizer=words_tokenizer(texts))
+    return start_student(SETTINGS, words_tokenizer(texts), seed=0)
 
 
 def read(reader: Student, ids) -> str:
@@ -86,6 +90,24 @@ def test_no_completion_is_without_its_question_for_a_share_of_0_and_all_are_for_
     assert all((source == "</s>") == ("So" in target) for source, target in every)
 
 
+def test_a_decoder_only_student_is_warmed_up_on_the_same_texts_in_its_own_form():
+    texts = [part for r in RATIONALES for part in ("--> Has pens, buys", r.reasoning, r.teacher_label)]
+    continuing = start_student(GPT2, continuing_tokenizer(texts), seed=0)
+    many = [RATIONALES[6].model_copy(update={"sample": s}) for s in range(100)]
+    question, answer = "Has 3 pens , buys 4 . # # #", "- - > ( 3 + 4 ) </s>"
+    whole = f"So 3 + 4 = 7 . {answer}"
+    found = kinds(continuing, warmup_examples(continuing, QUESTIONS, many, empty_share=0.25, seed=0))
+    assert set(found) == {(question, answer), (question, whole), ("<s>", whole)}
+
+
+def test_a_decoder_only_student_scores_after_its_warm_up(monkeypatch, tmp_path):
+    monkeypatch.setattr("lib.paths.SCRATCH", tmp_path)
+    found = [score for group in scores(1, GPT2) for score in group]
+    assert len(found) == len(RATIONALES)
+    assert all(score.slc > 0 and score.log_p < 0 for score in found)
+    assert len({score.slc for score in found}) > 1
+
+
 def test_only_the_given_questions_are_seen(reader):
     assert len(warmup_examples(reader, QUESTIONS[:2], RATIONALES, empty_share=0, seed=0)) == 4
 
@@ -106,11 +128,13 @@ def test_each_question_is_scored_once_by_the_student_that_did_not_see_it(monkeyp
     assert len({scorer.name for scorer, _ in fitted}) == 2
 
 
-def scores(workers: int) -> list:
+def scores(workers: int, settings=SETTINGS) -> list:
     targets = {r.id: r.teacher_label for r in RATIONALES}
-    fitted = cross_fitted(QUESTIONS, RATIONALES, SETTINGS, SLC, workers=workers)
-    return [
-        scorer.score(held_out, [r for r in RATIONALES if r.question_id in {q.id for q in held_out}], targets)
+    fitted = cross_fitted(QUESTIONS, RATIONALES, settings, SLC, workers=workers)
+    return [  # without what is kept of an earlier run, which would be the same by itself
+        replace(scorer, store=None).score(
+            held_out, [r for r in RATIONALES if r.question_id in {q.id for q in held_out}], targets
+        )
         for scorer, held_out in fitted
     ]
 
@@ -132,3 +156,15 @@ def test_a_student_from_scratch_needs_warming_up():
 def test_one_question_cannot_be_cut_in_two():
     with pytest.raises(UserError, match="1 train questions; cross-fitting needs 2"):
         cross_fitted(QUESTIONS[:1], RATIONALES[:2], SETTINGS, SLC)
+
+
+def test_scorers_say_whose_they_are_and_keep_what_they_score(monkeypatch, tmp_path):
+    monkeypatch.setattr("lib.paths.SCRATCH", tmp_path)
+    rough = SLC.model_copy(update={"precision": "bf16"})
+    fitted = cross_fitted(QUESTIONS, RATIONALES, SETTINGS, rough, workers=1, name="small")
+    targets = {r.id: r.teacher_label for r in RATIONALES}
+    scored, too_long = score_all(fitted, RATIONALES, targets)
+    assert [s.rationale_id for s in scored] == [r.id for r in RATIONALES] and not too_long
+    assert {s.student for s in scored} == {"small"} and {s.precision for s, _ in fitted} == {"bf16"}
+    assert {s.scorer for s in scored} == {f"scratch, 2 steps of warm-up, fold {fold}" for fold in (0, 1)}
+    assert len(list((tmp_path / "scores").glob("*.sqlite"))) == 2

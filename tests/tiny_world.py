@@ -7,7 +7,8 @@ with two self-evaluations each; the questions held out have one rationale and on
 from typing import Any
 
 from lib.arms import make_arms
-from lib.planning import Data, Run, plan_runs
+from lib.material import Data
+from lib.planning import Run, plan_runs
 from lib.records import Evaluation, Question, Rationale
 from lib.settings import Student as StudentSettings
 from lib.settings import Train
@@ -15,6 +16,7 @@ from lib.tasks import get_task
 
 STUDENT = StudentSettings(
     source="scratch",
+    architecture="t5",
     tokenizer="words",
     d_model=16,
     d_ff=32,
@@ -96,8 +98,14 @@ def data(samples: int = 3, evaluations: int = 2) -> Data:
     return Data(get_task("svamp"), {q.question_id: q for q in questions}, rationales, judged if evaluations else [])
 
 
-def runs(arms: dict[str, dict[str, Any]], given: Data | None = None, train: Train = TRAIN, **changes) -> list[Run]:
+def runs(
+    arms: dict[str, dict[str, Any]],
+    given: Data | None = None,
+    train: Train = TRAIN,
+    students: dict[str, StudentSettings] | None = None,
+    **changes,
+) -> list[Run]:
     """The runs of some arms in this world; `changes` are settings of section `train`."""
     train = train.model_copy(update=changes)
-    planned, _ = plan_runs(make_arms(arms, train), given or data(), train, STUDENT)
+    planned, _ = plan_runs(make_arms(arms, train), given or data(), train, students or {"base": STUDENT})
     return planned

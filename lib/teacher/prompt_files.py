@@ -14,6 +14,8 @@ A file `prompts/<task>.cot.txt` holds a system line and worked exemplars; `promp
 
 A file `prompts/<task>.zero_shot.txt` has the sections system, reasoning ("Let's think step by step.") and answer
 ("Therefore, the answer, as one number, is"): the triggers of two calls without exemplars.
+
+The file `prompts/rating.txt`, one for all tasks, has the sections system and request: how a rationale is rated.
 """
 
 import re
@@ -30,6 +32,7 @@ PARTS = {COT: ("question", "rationale"), SELF_EVAL: ("question", "rationale", "e
 ZERO_SHOT_SECTIONS = ("system", "reasoning", "answer")
 ANSWER_TRIGGER = "Therefore, the answer"
 ANSWER_SENTENCE = re.compile(r"The answer is \S.*\.$")
+RATING_TRIGGER = "Rating:"
 VERDICT_SENTENCE = "Evaluation result: the given answer is {verdict}."
 
 
@@ -59,6 +62,32 @@ class ZeroShot:
     system: str
     reasoning: str
     answer: str
+
+
+@dataclass(frozen=True)
+class RatingPrompt:
+    """The prompt file of the judge: what the teacher is told, and what follows the rationale that is to be rated."""
+
+    path: Path
+    system: str
+    request: str
+
+
+def load_rating(folder: Path = FOLDER) -> RatingPrompt:
+    """The prompt by which a rationale is rated. UserError naming file and line."""
+    path = folder / "rating.txt"
+    if not path.exists():
+        raise UserError(f"{path}: no such prompt; it must have the sections system, request")
+    sections = _sections(path)
+    if [name for _, name, _ in sections] != ["system", "request"]:
+        given = ", ".join(name for _, name, _ in sections)
+        raise UserError(f"{path}: sections {given}; expected system, request, each once, in this order")
+    (line, _, system), (last, _, request) = sections
+    if not system:
+        raise UserError(f"{path}:{line}: section 'system' is empty")
+    if not request.endswith(RATING_TRIGGER):
+        raise UserError(f"{path}:{last}: must end in {RATING_TRIGGER!r}, given {request[-40:]!r}")
+    return RatingPrompt(path, system, request)
 
 
 def load_zero_shot(task: str, folder: Path = FOLDER) -> ZeroShot:

@@ -20,6 +20,7 @@ from lib.teacher import Message
 from lib.teacher.prompt_files import (
     ANSWER_TRIGGER,
     COT,
+    RATING_TRIGGER,
     SELF_EVAL,
     VERDICT_SENTENCE,
     ZERO_SHOT,
@@ -27,14 +28,16 @@ from lib.teacher.prompt_files import (
     Prompt,
     ZeroShot,
     load_prompt,
+    load_rating,
     load_zero_shot,
     path_of,
     read_prompt,
 )
 
 __all__ = ["COT", "SELF_EVAL", "VERDICT_SENTENCE", "ZERO_SHOT", "Exemplar", "Prompt", "ZeroShot", "load_prompt",
-           "load_zero_shot", "read_prompt"]  # fmt: skip
+           "load_rating", "load_zero_shot", "read_prompt"]  # fmt: skip
 
+RATING_TOKENS = 32  # of a rating: a number, and a few words that were not asked for
 _CHOICES = re.compile(r" (?:Answer choices:|Which choice is true\?)")
 
 # -- prompts out ---------------------------------------------------------------------------------
@@ -58,6 +61,14 @@ def self_eval_messages(
     return (*_prefix(task, SELF_EVAL, exemplars), _message("user", _judged(question, rationale)))
 
 
+def rating_messages(question: str, rationale: str) -> tuple[Message, ...]:
+    """The prompt that asks for a rating of one rationale, from 1 to 10; the same for every task."""
+    prompt = load_rating()
+    # On one line: nothing in the rationale can pass for the request that follows it.
+    asked = f"Question: {question}\nExplanation: {_normal(rationale)}\n\n{prompt.request}"
+    return _message("system", prompt.system), _message("user", asked)
+
+
 def answer_messages(task: str, messages: Sequence[Message], reasoning: str) -> tuple[Message, ...]:
     """The second zero-shot call: what was asked, the reasoning that came back, and the trigger that asks the answer."""
     trigger = load_zero_shot(task).answer
@@ -70,14 +81,14 @@ def refuse_seen(task: str, kind: str, questions: Iterable[str]) -> None:
     Choices are left aside, for the same question may come with others, or with the same in another order.
     """
     prompt = load_prompt(task, kind)
-    shown = {_stem(exemplar.question) for exemplar in prompt.exemplars}
+    shown = {stem(exemplar.question) for exemplar in prompt.exemplars}
     for text in questions:
-        if _stem(text) in shown:
+        if stem(text) in shown:
             raise UserError(f"{prompt.path}: an exemplar is a question of the data set: {text!r:.80}; change it")
 
 
-def _stem(question: str) -> str:
-    """A question without its choices: "Where?\\nAnswer choices: (a) park, (b) zoo" -> "Where?"."""
+def stem(question: str) -> str:
+    """A question without its choices, by which two are the same: "Where?\\nAnswer choices: (a) zoo" -> "Where?"."""
     return _CHOICES.split(_normal(question), maxsplit=1)[0]
 
 
@@ -150,6 +161,8 @@ def stops(messages: Sequence[Message]) -> list[str]:
 
 def _lead(content: str) -> str:
     """How the completion of a user message begins."""
+    if content.endswith(RATING_TRIGGER):
+        return ""
     if content.startswith("Question: "):
         return "\nEvaluation:"
     return "" if "\nA: " in content or content.startswith(ANSWER_TRIGGER) else "\nA:"

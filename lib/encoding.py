@@ -1,0 +1,163 @@
+"""Examples as token ids, and batches of them as tensors, for encoder-decoder and decoder-only students.
+
+    [encoded] = encode(student.tokenizer, [example], student.decoder_only)
+    encoded.pairs                                # the label's (source, target), then the rationale's
+    batch = collator(student)([encoded])         # what lib/training.py takes the loss of
+
+The text conventions are those of lib/forcing.py. Encoder-decoder: source and target each end in </s>. Decoder-only:
+"source ###" is continued by " target END", where END is the tokenizer's end token; an empty source is the token that
+a text begins with.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from lib.errors import UserError
+from lib.examples import Example
+from lib.student import Student
+from lib.words import SEPARATOR
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An example as token ids.
+
+    pairs   (source, target) of each task, the label's first
+    ends    how many ids at the end of a source and of a target `limit_lengths` keeps (`kept_ends`)
+    """
+
+    pairs: tuple[tuple[list[int], list[int]], ...]
+    ends: tuple[int, int] = (0, 0)
+
+    @property
+    def tokens(self) -> int:
+        """Non-padding tokens that a step spends on it: what "equal compute" counts."""
+        return sum(len(source) + len(target) for source, target in self.pairs)
+
+
+def encode(tokenizer, examples: Sequence[Example], decoder_only: bool = False) -> list[Encoded]:
+    """Token ids of all examples; equal texts are tokenized once."""
+    pairs = [example.pairs() for example in examples]
+    sources = _by_text({s for own in pairs for s, _ in own}, lambda t: source_ids(tokenizer, t, decoder_only))
+    targets = _by_text({t for own in pairs for _, t in own}, lambda t: target_ids(tokenizer, t, decoder_only))
+    ends = kept_ends(tokenizer, decoder_only)
+    return [Encoded(tuple((sources[source], targets[target]) for source, target in own), ends) for own in pairs]
+
+
+def source_ids(tokenizer, texts: Sequence[str], decoder_only: bool) -> list[list[int]]:
+    """What a student is asked: "q" -> q </s>; decoder-only: "q" -> q ###, and "" -> the token to begin with."""
+    if not texts:
+        return []
+    if not decoder_only:
+        return tokenizer(list(texts), verbose=False)["input_ids"]
+    begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    asked = [text and f"{text} {SEPARATOR}" for text in texts]
+    return [ids or [begin] for ids in tokenizer(asked, add_special_tokens=False, verbose=False)["input_ids"]]
+
+
+def target_ids(tokenizer, texts: Sequence[str], decoder_only: bool) -> list[list[int]]:
+    """What a student is to write, its end included: "r" -> r </s>; decoder-only: " r" END."""
+    if not texts:
+        return []
+    if not decoder_only:
+        return tokenizer(list(texts), verbose=False)["input_ids"]
+    written = [f" {text}" for text in texts]
+    found = tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
+    return [[*ids, tokenizer.eos_token_id] for ids in found]
+
+
+def kept_ends(tokenizer, decoder_only: bool) -> tuple[int, int]:
+    """How many ids at the end of a source and of a target must outlast a cut: decoder-only those of " ###", and END.
+
+    Without them a student would not be asked as it is when it writes, nor learn to stop.
+    """
+    if not decoder_only:
+        return 0, 0
+    alone = tokenizer(["a"], add_special_tokens=False, verbose=False)["input_ids"]
+    asked = source_ids(tokenizer, ["a"], decoder_only)
+    return len(asked[0]) - len(alone[0]), 1
+
+
+def limit_lengths(encoded: Sequence[Encoded], max_source: int, max_target: int, allowed_share: float) -> list[Encoded]:
+    """Cut sources and targets to the student's limits; refused if more than `allowed_share` of them are too long.
+
+    What is cut is the end; decoder-only, what stands before the ends (`Encoded.ends`), which are never cut.
+    """
+    pairs = [pair for example in encoded for pair in example.pairs]
+    too_long = sum(len(source) > max_source or len(target) > max_target for source, target in pairs)
+    if too_long > allowed_share * len(pairs):
+        raise UserError(
+            f"student.max_source_tokens {max_source}, max_target_tokens {max_target}: {too_long} of {len(pairs)} "
+            f"training texts are longer (longest {max(len(s) for s, _ in pairs)} and {max(len(t) for _, t in pairs)}); "
+            f"raise the limits or student.max_truncated_share (now {allowed_share})"
+        )
+    limits = max_source, max_target
+    return [Encoded(tuple(tuple(map(_cut, pair, limits, e.ends)) for pair in e.pairs), e.ends) for e in encoded]
+
+
+def collator(student: Student) -> Callable[[Sequence[Encoded]], dict]:
+    """What makes a batch of tensors for this kind of student."""
+    pad = student.tokenizer.pad_token_id
+    if student.decoder_only:
+        return lambda encoded: collate_continuations(encoded, pad)
+    return lambda encoded: collate(encoded, pad, student.model.config.decoder_start_token_id)
+
+
+def collate(encoded: Sequence[Encoded], pad: int, start: int) -> dict:
+    """An encoder-decoder's batch: all sources together, and for each task its sources' rows and its padded targets.
+
+    sources   long[N, S] and their mask; N counts the sources of all tasks
+    tasks     a list of {"rows": long[B], "inputs": long[B, T], "targets": long[B, T], -100 on padding}
+    """
+    by_task = _by_task(encoded)
+    sources = padded([source for task in by_task for source, _ in task], pad)
+    tasks, first = [], 0
+    for task in by_task:
+        targets = padded([target for _, target in task], -100)
+        inputs = torch.cat(
+            [torch.full((len(task), 1), start), targets[:, :-1].masked_fill(targets[:, :-1] < 0, pad)], 1
+        )
+        tasks.append({"rows": torch.arange(first, first + len(task)), "inputs": inputs, "targets": targets})
+        first += len(task)
+    return {"sources": sources, "mask": (sources != pad).long(), "tasks": tasks}
+
+
+def collate_continuations(encoded: Sequence[Encoded], pad: int) -> dict:
+    """A decoder-only student's batch: each task's sources with their targets behind them, padded on the right.
+
+    tasks    a list of {"inputs": long[B, T], "mask": long[B, T], "targets": long[B, T]}; a target stands where its
+             token is predicted, one before its own place, and -100 wherever none is: source and padding cost nothing
+    """
+    return {"tasks": [_continuations(task, pad) for task in _by_task(encoded)]}
+
+
+def padded(sequences: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """long[N, T], filled up on the right."""
+    width = max(map(len, sequences))
+    return torch.tensor([[*s, *[value] * (width - len(s))] for s in sequences])
+
+
+def _cut(ids: list[int], most: int, end: int) -> list[int]:
+    """At most `most` ids, or the last `end` if these are more."""
+    return ids if len(ids) <= most else ids[: max(most - end, 0)] + ids[len(ids) - end :]
+
+
+def _continuations(task: Sequence[tuple[list[int], list[int]]], pad: int) -> dict:
+    inputs = [[*source, *target[:-1]] for source, target in task]  # nothing is predicted after the last token
+    return {
+        "inputs": padded(inputs, pad),
+        "mask": padded([[1] * len(ids) for ids in inputs], 0),
+        "targets": padded([[-100] * (len(source) - 1) + list(target) for source, target in task], -100),
+    }
+
+
+def _by_task(encoded: Sequence[Encoded]) -> list[list[tuple[list[int], list[int]]]]:
+    """The pairs of the first task, then those of the second of the examples that have one."""
+    return [[e.pairs[t] for e in encoded if len(e.pairs) > t] for t in range(max(len(e.pairs) for e in encoded))]
+
+
+def _by_text(texts: set[str], ids: Callable[[list[str]], list[list[int]]]) -> dict[str, list[int]]:
+    ordered = sorted(texts)
+    return dict(zip(ordered, ids(ordered)))

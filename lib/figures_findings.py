@@ -1,0 +1,137 @@
+"""Accuracy against one key of the recipes, for each value of another: over numbers lines, else rows of dots.
+
+figure = draw(points, "rationales", "test accuracy (%)")     # lines over numbers, or dots in a row for each name
+
+points   one row an arm with the columns x, by, mean, low and high, such as `comparison.reached` gives, in units of the
+         axis
+"""
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas.api.types import is_numeric_dtype
+
+from lib.figures import HALO, WIDTH
+
+STYLES = ("-", "--", ":", "-.")
+MARKERS = "os^Dv"
+LABEL_WIDTH = 16  # letters of a line's name, before it is wrapped
+STRATEGIES = {  # what they are called in a figure; others stand as they are
+    "slc_high": "highest SLC", "slc_low": "lowest SLC", "slc_random": "random", "pmi_high": "highest PMI",
+    "pmi_low": "lowest PMI", "log_p_high": "highest P(c|q)", "rd_low": "lowest RD", "rd_high": "highest RD",
+    "rd_masked_low": "lowest masked RD", "self_eval": "best self-evaluated", "accurate": "right answer",
+    "morsd": "MoRSD", "diversity": "diverse",
+}  # fmt: skip
+KEYS = {
+    "rationales": "rationales a question", "evaluations": "self-evaluations a rationale",
+    "round": "round of refinement", "lam": "λ",
+}  # fmt: skip
+
+
+def worded(points: pd.DataFrame) -> pd.DataFrame:
+    """The points with strategies among their x and `by` in words, numbers as they are.
+
+    "sound | slc_high" becomes "sound, highest SLC"
+    """
+    return points.assign(x=points.x.map(_in_words), by=points.by.map(_in_words))
+
+
+def draw(points: pd.DataFrame, x: str, value: str) -> Figure:
+    """`lines` where the x are numbers, several of them; else `grouped`, a row for each `by` if there is one."""
+    if is_numeric_dtype(points.x) and points.x.nunique() > 1:
+        return lines(points, KEYS.get(x, x), value)
+    if points.by.nunique() == 1 and not points.by.iloc[0]:
+        return grouped(points.rename(columns={"x": "row", "by": "series"}), value)
+    return grouped(points.rename(columns={"by": "row", "x": "series"}), value)
+
+
+def lines(points: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
+    """A line with the band of its intervals for each `by`, its name at its right end; ticks are the x that occur."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.6), layout="constrained")
+    ends = []
+    for i, (name, rows) in enumerate(points.groupby("by", sort=False)):
+        rows = rows.sort_values("x")
+        look = {"color": f"C{i}", "linestyle": STYLES[i % len(STYLES)], "marker": MARKERS[i % len(MARKERS)]}
+        ax.fill_between(rows.x, rows.low, rows.high, color=f"C{i}", alpha=0.15, linewidth=0)
+        ax.plot(rows.x, rows["mean"], linewidth=2, **look)
+        ends.append((str(name), float(rows["mean"].iloc[-1])))
+    ax.set(xlabel=xlabel, ylabel=ylabel, xticks=sorted(points.x.unique()))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.grid(axis="y", alpha=0.4)
+    sns.despine(ax=ax)
+    if any(name for name, _ in ends):
+        _name_ends(ax, ends)
+    return figure
+
+
+def grouped(points: pd.DataFrame, xlabel: str) -> Figure:
+    """Dots with their intervals: those of one `row` beneath its name, each in the colour of its `series`."""
+    names, groups = list(points.row.unique()), list(points.series.unique())
+    tall = 0.3 * len(groups) + 0.3  # inches of a row
+    figure, ax = plt.subplots(figsize=(WIDTH, tall * len(names) + 1.1), layout="constrained")
+    step = 0.3 / tall
+    for i, series in enumerate(groups):
+        rows = points[points.series == series]
+        y = np.array([names.index(row) + (i + 0.5) * step for row in rows.row])
+        look = {"fmt": MARKERS[i % len(MARKERS)], "color": f"C{i}", "elinewidth": 2.5, "markersize": 7}
+        ends = np.maximum(0, [rows["mean"] - rows.low, rows.high - rows["mean"]])  # below and above
+        ax.errorbar(rows["mean"], y, xerr=ends, label=textwrap.fill(str(series), 24), **look)
+        for value, end, at in zip(rows["mean"], rows.high, y):
+            ax.annotate(f"{value:.1f}", (end, at), (6, 0), textcoords="offset points", va="center", size="small")
+    for row, name in enumerate(names):
+        ax.text(0, row - 0.02, str(name), transform=ax.get_yaxis_transform(), va="bottom", bbox=HALO)
+    ax.set(xlabel=xlabel, yticks=[], ylim=(len(names) - 0.2, -0.35))
+    ax.grid(axis="x", alpha=0.4)
+    sns.despine(ax=ax, left=True)
+    if len(groups) > 1:
+        figure.legend(loc="outside upper left", ncols=min(len(groups), 3), fontsize="small", handletextpad=0.2)
+    return figure
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """Heights near `values`, in their order, no two closer than `gap`: [1, 1, 5] with gap 2 is [0, 2, 5]."""
+    order = np.argsort(values, kind="stable")
+    blocks: list[list[float]] = []  # [sum of (value − own offset), members]: members of a block stand `gap` apart
+    for value in np.asarray(values, dtype=float)[order]:
+        blocks.append([value, 1])
+        while len(blocks) > 1 and _start(blocks[-2]) + blocks[-2][1] * gap > _start(blocks[-1]):
+            (left, count), (right, more) = blocks[-2], blocks.pop()
+            blocks[-1] = [left + right - more * count * gap, count + more]
+    heights = [_start(block) + k * gap for block in blocks for k in range(int(block[1]))]
+    placed = np.empty(len(heights))
+    placed[order] = heights
+    return placed.tolist()
+
+
+def _in_words(name):
+    """A strategy, or a chain, which is named after one, for a reader; anything else as it is."""
+    if not isinstance(name, str):
+        return name
+    return re.sub(r"\w+", lambda found: STRATEGIES.get(found[0], found[0]), name.replace(" | ", ", "))
+
+
+def _start(block: list[float]) -> float:
+    """Where the lowest member of a block stands, so that its members are nearest to their own heights."""
+    return block[0] / block[1]
+
+
+def _name_ends(ax: Axes, ends: Sequence[tuple[str, float]]) -> None:
+    """Names right of the axes, each beside the last point of its line and in its colour."""
+    texts = [textwrap.fill(name, LABEL_WIDTH) for name, _ in ends]
+    low, high = ax.get_ylim()
+    tallest = max(text.count("\n") + 1 for text in texts)
+    heights = apart([value for _, value in ends], 0.075 * tallest * (high - low))
+    for i, (text, height) in enumerate(zip(texts, heights)):
+        dark = [0.75 * part for part in mpl.colors.to_rgb(f"C{i}")]  # readable as text on white
+        ax.annotate(
+            text, (1, height), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", color=dark, weight="bold", size="small", annotation_clip=False,
+        )  # fmt: skip

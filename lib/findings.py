@@ -1,0 +1,217 @@
+"""What 03 says of scores and choices beyond tables: means over questions, overlaps of students, comparisons in words.
+
+cluster_mean([1.2, 1.4, 0.9], ["q1", "q1", "q2"])            # (1.17, 0.9, 1.4): mean and interval over questions
+overlaps({"base": {"q": "r"}, "small": {"q": "r"}}, {"q": list("rstu")})   # both chose r; by chance in 1 of 4
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from lib.errors import UserError
+from lib.evaluate import Interval, multiplicity, repeated_ngram_share
+from lib.records import Rationale, Selection, refined_id
+from lib.rounds import Round
+from lib.similarity import Similarity, jaccard
+from lib.statistics import wilson
+
+NAN = float("nan")
+MEMORY = 4_000_000  # resampled clusters held at once
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """In which share of the questions exactly these students, and no other, chose the same rationale.
+
+    members   the students, in the order given
+    chance    the same share if each student chose at random
+    low, high Wilson's 95 % interval
+    n         questions for which every student chose something
+    """
+
+    members: tuple[str, ...]
+    share: float
+    low: float
+    high: float
+    chance: float
+    n: int
+
+
+def cluster_mean(
+    values: Sequence[float], clusters: Sequence, draws: int = 1000, seed: int = 0, alpha: float = 0.05
+) -> tuple[float, float, float]:
+    """Mean of the values with a percentile bootstrap interval that resamples whole clusters (questions).
+
+    values   float[N], finite;  clusters  N ids
+    returns  (mean, low, high); nan thrice without a value. Raises UserError for a value that is no finite number.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) != len(clusters) or not np.isfinite(values).all():
+        raise UserError(f"cluster_mean: expected finite values, one a cluster id; given {len(values)}, {len(clusters)}")
+    if not len(values):
+        return NAN, NAN, NAN
+    own = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    sums, sizes = np.bincount(own, values), np.bincount(own)
+    rng, means = np.random.default_rng(seed), []
+    for start in range(0, draws, chunk := MEMORY // len(sums) + 1):
+        weights = multiplicity(rng, (min(chunk, draws - start), len(sums)))
+        means.append(weights @ sums / (weights @ sizes))
+    low, high = np.quantile(np.concatenate(means), [alpha / 2, 1 - alpha / 2])
+    return float(values.mean()), float(low), float(high)
+
+
+def chosen_texts(row: Selection, texts: Mapping[str, str]) -> list[str]:
+    """What a strategy chose for one question, best first, as texts: those of two samples may be equal.
+
+    texts   rationale id -> its text, such as the completion that a student would learn
+    """
+    return [texts[refined_id(row.question_id, sample, "", 0)] for sample in row.samples]
+
+
+def first_choices(rows: Iterable[Selection], texts: Mapping[str, str]) -> dict[str, str]:
+    """question_id -> the text that was chosen first (`chosen_texts`); questions without a choice left out."""
+    return {row.question_id: chosen_texts(row, texts)[0] for row in rows if row.samples}
+
+
+def overlaps(choices: Mapping[str, Mapping[str, str]], options: Mapping[str, Sequence[str]]) -> list[Overlap]:
+    """How often each set of students agrees on a rationale that no other student chose; most frequent first.
+
+    choices   student -> question_id -> the text it chose, one a question
+    options   question_id -> the texts there were to choose from, one a rationale: equal texts are one choice, and
+              one that is as many times likelier by chance
+    Over the questions for which every student chose. Raises UserError for fewer than two students.
+    """
+    if len(choices) < 2:
+        raise UserError(f"overlaps: {len(choices)} student given ({', '.join(choices)}); at least 2 can agree")
+    common = sorted(set.intersection(*(set(own) for own in choices.values())))
+    sets = [own for size in range(1, len(choices) + 1) for own in combinations(choices, size)]
+    found = [_overlap(own, choices, common, options) for own in sets]
+    return sorted(found, key=lambda o: (-o.share, len(o.members), o.members))
+
+
+def agreement_of_all(found: Iterable[Overlap]) -> Overlap:
+    """The overlap of all students: the share of questions in which everyone chose the same rationale."""
+    return max(found, key=lambda o: len(o.members))
+
+
+def repetition(rationales: Sequence[Rationale], draws: int = 1000) -> dict[str, tuple[float, float, float]]:
+    """How long rationales are and how often they repeat themselves, each as (mean, low, high) over questions.
+
+    words      white-space pieces of the whole text, its answer sentence included
+    repeated   share of the text's 4-grams that occurred in it before (PeCoTD, appendix)
+    """
+    words, questions = [r.text.lower().split() for r in rationales], [r.question_id for r in rationales]
+    measures: dict[str, Callable] = {"words": len, "repeated": repeated_ngram_share}
+    return {name: cluster_mean([of(own) for own in words], questions, draws) for name, of in measures.items()}
+
+
+def round_intervals(rounds: Sequence[Round], similarity: Similarity = jaccard) -> list[dict[str, float]]:
+    """One chain's rounds, round 0 (the originals) first: what `rounds.round_table` gives without an interval.
+
+    with correct    share of the round's questions that have a correct rationale
+    words           mean length
+    like originals  mean similarity to the originals of its question; of an original, to the other ones
+    Each measure m comes with "m low" and "m high", 95 % over questions. Raises UserError for no round.
+    """
+    if not rounds:
+        raise UserError("round_intervals: no round given; round 0 holds the originals")
+    originals: dict[str, list[Rationale]] = {}
+    for r in rounds[0].rationales:
+        originals.setdefault(r.question_id, []).append(r)
+    return [_measures(one, originals, similarity) for one in rounds]
+
+
+def against(name: str, reference: str, difference: Interval) -> str:
+    """Whether a score tells sound from flawed better than a plain one, in words with the difference of their AUCs.
+
+    "high SLC loses to log P(c|q) (−.15 [−.17, −.14])", or "… is not separated from …"
+    """
+    verbs = {"beaten by": "beats", "better than": "loses to", "not separated from": "is not separated from"}
+    if (place := _place(difference)) not in verbs:
+        return f"{name} could not be compared with {reference}"
+    value, low, high = (signed(x) for x in (difference.value, difference.low, difference.high))
+    return f"{name} {verbs[place]} {reference} ({value} [{low}, {high}])"
+
+
+def beaten(differences: Mapping[str, Mapping[str, Interval]]) -> str:
+    """Which scores tell sound from flawed better than a plain one, in which ways of comparing: one sentence.
+
+    differences   way ("overall", "within a question") -> score -> its AUC minus the plain score's
+    beaten({"overall": {"RD": worse}, "within style": {"RD": better}})   # "beaten by RD (within style)"
+    """
+    ways: dict[str, list[str]] = {}
+    for way, own in differences.items():
+        for name in (name for name, one in own.items() if _place(one) == "beaten by"):
+            ways.setdefault(name, []).append(way)
+    said = [name if len(own) == len(differences) else f"{name} ({', '.join(own)})" for name, own in ways.items()]
+    return f"beaten by {'; '.join(said) or 'none'}"
+
+
+def standings(differences: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> list[str]:
+    """`beaten` for each plain score; one sentence for all plain scores of which the same is to be said.
+
+    differences   plain score -> way of comparing -> score -> its AUC minus the plain score's
+    standings({"log P(c|q)": ways, "log P(a|q)": ways})    # ["log P(c|q), log P(a|q): beaten by none"]
+    """
+    groups: dict[str, list[str]] = {}
+    for plain, own in differences.items():
+        groups.setdefault(beaten(own), []).append(plain)
+    return [f"{', '.join(names)}: {said}" for said, names in groups.items()]
+
+
+def signed(value: float) -> str:
+    """0.153 as "+.15", −0.02 as "−.02", what rounds to nothing as ".00"; a dash where it is no number."""
+    if not np.isfinite(value):
+        return "–"
+    text = f"{value:+.2f}"
+    if float(text) == 0:
+        return ".00"
+    return text.replace("-", "−").replace("0.", ".", 1)
+
+
+def _measures(one: Round, originals: Mapping[str, list[Rationale]], similarity: Similarity) -> dict[str, float]:
+    rows, right = one.rationales, {r.question_id for r in one.rationales if r.correct}
+    others = {r.id: [o for o in originals.get(r.question_id, ()) if o.id != r.id] for r in rows}
+    values = {
+        "with correct": [(q.question_id, q.question_id in right) for q in one.questions],
+        "words": [(r.question_id, len(r.text.split())) for r in rows],
+        "like originals": [
+            (r.question_id, np.mean([similarity(r.reasoning, o.reasoning) for o in others[r.id]]))
+            for r in rows
+            if others[r.id]
+        ],
+    }
+    found = {name: cluster_mean([v for _, v in own], [q for q, _ in own]) for name, own in values.items()}
+    return {name + end: value for name, own in found.items() for end, value in zip(("", " low", " high"), own)}
+
+
+def _place(difference: Interval) -> str:
+    """Where the reference stands, given another's AUC minus its own."""
+    if not np.isfinite([difference.low, difference.high]).all():
+        return "not compared with"
+    if difference.low > 0:
+        return "beaten by"
+    return "better than" if difference.high < 0 else "not separated from"
+
+
+def _overlap(own: tuple[str, ...], choices: Mapping, common: Sequence[str], options: Mapping[str, int]) -> Overlap:
+    others = [name for name in choices if name not in own]
+    hits = sum(_only_these(own, others, choices, question) for question in common)
+    low, high = wilson(hits, len(common))
+    each = [_by_chance(options[q], len(own), len(others)) for q in common]
+    share, chance = (hits / len(common), float(np.mean(each))) if common else (NAN, NAN)
+    return Overlap(own, share, low, high, chance, len(common))
+
+
+def _by_chance(options: Sequence[str], agree: int, others: int) -> float:
+    """P(so many choose one text and all others another): Σ over texts of p^agree (1 − p)^others."""
+    shares = [count / len(options) for count in Counter(options).values()]
+    return sum(p**agree * (1 - p) ** others for p in shares)
+
+
+def _only_these(own: Sequence[str], others: Sequence[str], choices: Mapping, question: str) -> bool:
+    first = choices[own[0]][question]
+    return all(choices[s][question] == first for s in own) and all(choices[s][question] != first for s in others)

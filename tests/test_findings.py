@@ -1,0 +1,183 @@
+"""Means over questions, overlaps of students' choices, repetition, comparisons in words."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib.errors import UserError
+from lib.evaluate import Interval
+from lib.findings import (
+    against,
+    agreement_of_all,
+    beaten,
+    chosen_texts,
+    cluster_mean,
+    first_choices,
+    overlaps,
+    repetition,
+    round_intervals,
+    signed,
+    standings,
+)
+from lib.records import Question, Rationale, Refined, Selection
+from lib.rounds import Round, round_table
+
+
+def rationale(question, reasoning, sample=0):
+    said = {"text": reasoning, "reasoning": reasoning, "teacher_label": "7", "how": "answer sentence"}
+    return Rationale(question_id=question, sample=sample, split="train", correct=True, wrong_steps=(), **said)
+
+
+def test_a_mean_over_questions_by_hand():
+    mean, low, high = cluster_mean([1.0, 3.0, 8.0], ["a", "a", "b"])
+    assert mean == 4 and (low, high) == (2, 8)  # resamples of two questions: aa 2, ab 4, bb 8
+    assert cluster_mean([5.0, 5.0], ["a", "b"]) == (5, 5, 5)
+    assert all(map(math.isnan, cluster_mean([], [])))
+
+
+def test_rationales_of_one_question_count_for_less_than_their_number():
+    values, questions = np.random.default_rng(0).normal(size=40), np.arange(40)
+    once, copied = cluster_mean(values, questions), cluster_mean(np.repeat(values, 9), np.repeat(questions, 9))
+    assert copied == pytest.approx(once)
+
+
+def test_a_mean_is_the_same_however_memory_is_cut(monkeypatch):
+    whole = cluster_mean([1, 2, 4, 9], ["a", "b", "c", "d"], draws=100)
+    monkeypatch.setattr("lib.findings.MEMORY", 12)
+    assert cluster_mean([1, 2, 4, 9], ["a", "b", "c", "d"], draws=100) == whole
+
+
+@pytest.mark.parametrize(("values", "clusters"), [([1, float("nan")], ["a", "b"]), ([1], ["a", "b"])])
+def test_a_mean_refuses_what_it_cannot_average(values, clusters):
+    with pytest.raises(UserError, match="expected finite values"):
+        cluster_mean(values, clusters)
+
+
+CHOICES = {
+    "base": {"q1": "0", "q2": "1", "q3": "0", "q4": "2", "q5": "1"},
+    "small": {"q1": "0", "q2": "1", "q3": "1", "q4": "2"},
+    "large": {"q1": "0", "q2": "0", "q3": "2", "q4": "2"},
+}
+
+
+def test_overlaps_by_hand():
+    found = {o.members: o for o in overlaps(CHOICES, dict.fromkeys(["q1", "q2", "q3", "q4", "q5"], "0123"))}
+    assert {members: o.share for members, o in found.items() if o.share} == {
+        ("base", "small", "large"): 0.5,  # q1, q4
+        ("base", "small"): 0.25,  # q2
+        ("base",): 0.25,  # q3
+        ("small",): 0.25,
+        ("large",): 0.5,  # q2, q3
+    }
+    everyone = agreement_of_all(found.values())
+    assert everyone.n == 4  # q5: not all chose
+    assert everyone.chance == pytest.approx(1 / 16) and everyone.low < 0.5 < everyone.high
+    assert found["base", "small"].chance == pytest.approx(1 / 4 * 3 / 4)
+
+
+def test_chance_counts_equal_texts_as_one_choice():
+    found = overlaps({"a": {"q": "x"}, "b": {"q": "x"}}, {"q": ["x", "x", "y", "z"]})
+    assert agreement_of_all(found).chance == pytest.approx(6 / 16)  # 1/2² + 1/4² + 1/4²
+    assert [o.chance for o in found] == pytest.approx([6 / 16, 10 / 16, 10 / 16])  # both the same, one alone
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=9), st.sampled_from(["012", "00122"]))
+def test_every_choice_belongs_to_one_overlap(picks, texts):
+    choices = {name: {str(q): str(own[i]) for q, own in enumerate(picks)} for i, name in enumerate("abc")}
+    found = overlaps(choices, {str(q): texts for q in range(len(picks))})
+    assert sum(o.share * len(o.members) for o in found) == pytest.approx(3)
+    assert sum(o.chance * len(o.members) for o in found) == pytest.approx(3)
+
+
+def test_with_one_rationale_a_question_agreement_is_no_surprise():
+    found = overlaps({"a": {"q": "x"}, "b": {"q": "x"}}, {"q": ["x"]})
+    assert {o.members: (o.share, o.chance) for o in found} == {("a", "b"): (1, 1), ("a",): (0, 0), ("b",): (0, 0)}
+
+
+def test_overlaps_of_students_without_a_common_question_and_of_one_student():
+    assert all(math.isnan(o.share) and o.n == 0 for o in overlaps({"a": {"q": "x"}, "b": {}}, {"q": ["x"]}))
+    with pytest.raises(UserError, match=r"1 student given \(a\)"):
+        overlaps({"a": {}}, {})
+
+
+def test_choices_as_texts_leave_out_empty_rows():
+    rows = [Selection(question_id=q, student="base", strategy="x", samples=s) for q, s in (("a", (3, 1)), ("b", ()))]
+    texts = {"a/003": "same", "a/001": "same"}
+    assert [chosen_texts(row, texts) for row in rows] == [["same", "same"], []]
+    assert first_choices(rows, texts) == {"a": "same"}
+
+
+def test_repetition_by_hand():
+    found = repetition([rationale("a", "He has 3 pens and he has 3 pens"), rationale("b", "So seven.")])
+    assert found["words"] == (5.5, 2, 9)
+    assert repetition([rationale("a", "He has 3").model_copy(update={"text": "He has 3. So 3."})])["words"][0] == 5
+    assert found["repeated"][0] == pytest.approx((1 / 6 + 0) / 2)  # "he has 3 pens" twice among 6
+
+
+def rewritten(question, reasoning, correct):
+    own = rationale(question, reasoning).model_dump() | {"correct": correct}
+    return Refined(**own, chain="slc_high", round=1)
+
+
+def chain_of_two():
+    asked = [Question(question_id=q, task="svamp", split="train", text=q, gold_label="7") for q in ("a", "b")]
+    first = [rationale("a", "3 pens"), rationale("a", "4 pens", 1), rationale("b", "so 7")]
+    second = [rewritten("a", "3 pens", True), rewritten("b", "no idea at all", False)]
+    return [Round("", 0, tuple(asked), tuple(first), (), ()), Round("slc_high", 1, tuple(asked), tuple(second), (), ())]
+
+
+def test_intervals_of_rounds_by_hand():
+    before, after = round_intervals(chain_of_two())
+    assert (before["with correct"], before["words"]) == (1, 2)
+    assert before["like originals"] == pytest.approx(1 / 3)  # of a's two; b has no other original
+    assert (after["with correct"], after["with correct low"], after["with correct high"]) == (0.5, 0, 1)
+    assert (after["words"], after["words low"], after["words high"]) == (3, 2, 4)
+    assert after["like originals"] == pytest.approx((np.mean([1, 1 / 3]) + 0) / 2)
+
+
+def test_intervals_are_of_the_same_numbers_as_the_table_of_rounds():
+    for own, row in zip(round_intervals(chain_of_two()), round_table(chain_of_two())):
+        for measure in ("with correct", "words", "like originals"):
+            assert own[measure] == pytest.approx(row[measure])
+
+
+def test_intervals_of_no_round_are_refused():
+    with pytest.raises(UserError, match="no round given"):
+        round_intervals([])
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ((0.15, 0.1, 0.2), "SLC beats log P (+.15 [+.10, +.20])"),
+        ((-0.15, -0.2, -0.1), "SLC loses to log P (−.15 [−.20, −.10])"),
+        ((0.001, -0.03, 0.02), "SLC is not separated from log P (.00 [−.03, +.02])"),
+        ((0.1, float("nan"), float("nan")), "SLC could not be compared with log P"),
+    ],
+)
+def test_words_for_a_difference(interval, said):
+    assert against("SLC", "log P", Interval(*interval, undefined=0)) == said
+
+
+def test_signed_numbers():
+    assert [signed(x) for x in (1.0, -0.5, -0.001, float("nan"))] == ["+1.00", "−.50", ".00", "–"]
+
+
+def test_which_scores_beat_a_plain_one():
+    better, same, worse = (Interval(v, v - 0.05, v + 0.05, 0) for v in (0.1, 0.0, -0.1))
+    unknown = Interval(*[float("nan")] * 3, 9)
+    overall = {"SLC": worse, "RD": better, "PMI": same, "self-evaluation": unknown}
+    assert beaten({"overall": overall}) == "beaten by RD"
+    assert beaten({"overall": overall, "within style": overall | {"RD": worse, "PMI": better}}) == (
+        "beaten by RD (overall); PMI (within style)"
+    )
+    assert beaten({"overall": {"SLC": worse}}) == beaten({}) == "beaten by none"
+
+
+def test_plain_scores_that_stand_alike_share_a_sentence():
+    better, worse = ({"overall": {"RD": Interval(v, v - 0.05, v + 0.05, 0)}} for v in (0.1, -0.1))
+    found = standings({"log P": worse, "few tokens": better, "log P(a)": worse})
+    assert found == ["log P, log P(a): beaten by none", "few tokens: beaten by RD"]

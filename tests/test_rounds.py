@@ -1,0 +1,62 @@
+"""The table of a chain's rounds."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_refinement import question, rationale, score, start, zero
+
+from lib.records import Failure, Refined
+from lib.refinement import Start
+from lib.rounds import Round, round_table
+
+
+def same(texts) -> np.ndarray:
+    """float[N, N]: 1 for equal texts, else 0."""
+    return np.array([[float(a == b) for b in texts] for a in texts])
+
+
+def test_a_round_by_hand():
+    """Two questions, four originals, three refined ones of the first question and an answer that cannot be read."""
+    given = Start([question(10), question(11)], [rationale(n, s) for n in (10, 11) for s in (0, 1)], [])
+    given = Start(given.questions, given.rationales, score(given.rationales))
+    new = [
+        Refined(**rationale(10, sample, correct).model_dump(), chain="slc_high", round=1)
+        for sample, correct in ((0, True), (1, False), (2, None))
+    ]
+    unread = Failure(item_id="q11@slc_high/1", sample=0, split="train", reason="no answer found", text="Hm.")
+    silent = unread.model_copy(update={"sample": 1, "text": ""})
+    one = Round("slc_high", 1, tuple(given.questions), tuple(new), tuple(score(new[:2])), (unread, silent))
+    before, row = round_table([zero(given), one], same)
+    assert (row["questions"], row["rationales"]) == (2, 3)
+    assert (row["unusable"], row["unlabelled"], row["unscored"]) == (2, 1, 1)
+    assert (
+        row["correct"] == pytest.approx(1 / 3) and 0 <= row["correct low"] < row["correct"] < row["correct high"] <= 1
+    )
+    assert (row["with usable"], row["with correct"]) == (0.5, 0.5)
+    assert (row["SLC"], row["SLC before"], row["tokens"], row["words"]) == (1.5, 1.5, 10.5, 11)
+    assert row["like originals"] == pytest.approx((0.5 + 0.5 + 0) / 3)
+    assert (before["round"], before["correct"], before["with correct"], before["like originals"]) == (0, 1, 1, 0)
+
+
+def test_a_round_that_got_nothing_is_nan_not_an_error():
+    empty = Round("slc_high", 1, (question(10),), (), (), ())
+    row = round_table([zero(start()), empty])[1]
+    assert (row["with usable"], row["rationales"]) == (0, 0)
+    assert all(
+        math.isnan(row[name])
+        for name in ("correct", "correct low", "SLC", "SLC low", "tokens", "words", "like originals")
+    )
+
+
+def test_mean_slc_counts_a_question_once_and_its_interval_resamples_questions():
+    """q10 has SLC 1 and 2, q11 has 5 alone: (1.5 + 5) / 2."""
+    rows = [rationale(10, 0), rationale(10, 1), rationale(11, 4)]
+    row = round_table([zero(Start([question(10), question(11)], rows, score(rows)))])[0]
+    assert row["SLC"] == row["SLC before"] == 3.25 and row["SLC low"] < 3.25 < row["SLC high"]
+
+
+def test_rows_fit_the_figure_of_rounds():
+    frame = pd.DataFrame(round_table([zero(start())])).assign(chain="slc_high")
+    assert {"chain", "round", "SLC", "SLC low", "SLC high", "correct", "correct low", "correct high"} <= set(frame)
