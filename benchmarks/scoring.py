@@ -49,7 +49,7 @@ Rows = dict[str, float]
 BOUNDS = {
     "fp32, ours : plain": (1.9, None),
     "bf16, ours : plain": (2.7, None),
-    MORE: (None, 48.0),
+    MORE: (None, 16.0),
 }
 
 

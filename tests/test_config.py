@@ -310,9 +310,11 @@ def test_pecotd_asks_a_base_model_and_compares_levels_of_slc(name):
     openai = c.teacher.openai
     assert (openai.api, openai.base_url) == ("completions", "http://localhost:8000/v1")
     assert (c.teacher.prices[openai.model].prompt, c.teacher.prices[openai.model].completion) == (0, 0)
-    assert (c.slc.strategies, c.slc.keep) == (["random", "slc_high", "slc_low"], 1)
-    selects = [a.select for a in arms_of(c).values() if a.explain and a.rationales == 1]
-    assert selects == ["random", "slc_high", "slc_low"]
+    levels = ["accurate | random", "accurate | slc_high", "accurate | slc_low"]
+    assert (c.slc.strategies, c.slc.keep) == (levels, 1)
+    learn = [a for a in arms_of(c).values() if a.explain]
+    assert [a.select for a in learn if a.rationales == 1] == levels
+    assert {a.format for a in learn} == {"rationale then answer"}
 
 
 @pytest.mark.parametrize("name", [name for name in PAPERS if name.startswith("paper-morsd")])
