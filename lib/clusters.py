@@ -1,6 +1,7 @@
-"""Shares of items that come in clusters: a question's rationales are alike, so they count for less than their number.
+"""Shares and means of items in clusters: a question's rationales are alike, so they count for less than their number.
 
 share_interval(hits=[5, 0, 4], of=[5, 5, 5])        # (0.0, 1.0): three questions tell little
+cluster_mean([1.2, 1.4, 0.9], ["q1", "q1", "q2"])   # (1.17, 0.9, 1.4)
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from lib.errors import UserError
 from lib.statistics import wilson
 
 NAN = float("nan")
+MEMORY = 4_000_000  # resampled clusters held at once
 
 
 def share_interval(
@@ -50,3 +52,36 @@ def by_cluster(
         own[0] += bool(hit and one)
         own[1] += bool(one)
     return [hit for hit, _ in sums.values()], [one for _, one in sums.values()]
+
+
+def cluster_mean(
+    values: Sequence[float], clusters: Sequence, draws: int = 1000, seed: int = 0, alpha: float = 0.05
+) -> tuple[float, float, float]:
+    """Mean of the values with a percentile bootstrap interval that resamples whole clusters (questions).
+
+    values   float[N], finite;  clusters  N ids
+    returns  (mean, low, high); nan thrice without a value, and no interval of one cluster
+    Raises UserError for a value that is no finite number.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) != len(clusters) or not np.isfinite(values).all():
+        raise UserError(f"cluster_mean: expected finite values, one a cluster id; given {len(values)}, {len(clusters)}")
+    if not len(values):
+        return NAN, NAN, NAN
+    own = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    if own.max() == 0:
+        return float(values.mean()), NAN, NAN  # one question tells nothing of others
+    sums, sizes = np.bincount(own, values), np.bincount(own)
+    rng, means = np.random.default_rng(seed), []
+    for start in range(0, draws, chunk := MEMORY // len(sums) + 1):
+        weights = multiplicity(rng, (min(chunk, draws - start), len(sums)))
+        means.append(weights @ sums / (weights @ sizes))
+    low, high = np.quantile(np.concatenate(means), [alpha / 2, 1 - alpha / 2])
+    return float(values.mean()), float(low), float(high)
+
+
+def multiplicity(rng, size: tuple[int, int]) -> np.ndarray:
+    """int[draws, n]: how often each of n clusters is drawn."""
+    draws, n = size
+    picks = rng.integers(n, size=size) + n * np.arange(draws)[:, None]
+    return np.bincount(picks.ravel(), minlength=draws * n).reshape(size)

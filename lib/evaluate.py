@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from lib.clusters import multiplicity
 from lib.errors import UserError
 from lib.records import VERDICTS
 
@@ -216,13 +217,6 @@ def _wins_by_stratum(scores, labels, stratum) -> tuple[np.ndarray, np.ndarray]:
     positive = np.bincount(stratum, labels)
     wins = np.bincount(stratum, ranks * labels) - positive * (positive + 1) / 2
     return wins, positive * (sizes - positive)
-
-
-def multiplicity(rng, size: tuple[int, int]) -> np.ndarray:
-    """int[draws, n]: how often each of n clusters is drawn."""
-    draws, n = size
-    picks = rng.integers(n, size=size) + n * np.arange(draws)[:, None]
-    return np.bincount(picks.ravel(), minlength=draws * n).reshape(size)
 
 
 def _bin(low, high, p, came_true) -> Bin:

@@ -1,6 +1,5 @@
-"""What 03 says of scores and choices beyond tables: means over questions, overlaps of students, comparisons in words.
+"""What 03 says of scores and choices beyond tables: repetition, overlaps of students, comparisons in words.
 
-cluster_mean([1.2, 1.4, 0.9], ["q1", "q1", "q2"])            # (1.17, 0.9, 1.4): mean and interval over questions
 overlaps({"base": {"q": "r"}, "small": {"q": "r"}}, {"q": list("rstu")})   # both chose r; by chance in 1 of 4
 """
 
@@ -11,15 +10,13 @@ from itertools import combinations
 
 import numpy as np
 
+from lib.clusters import cluster_mean
 from lib.errors import UserError
-from lib.evaluate import Interval, multiplicity, repeated_ngram_share
+from lib.evaluate import Interval, repeated_ngram_share
 from lib.records import Rationale, Selection, refined_id
-from lib.rounds import Round
-from lib.similarity import Similarity, jaccard
 from lib.statistics import wilson
 
 NAN = float("nan")
-MEMORY = 4_000_000  # resampled clusters held at once
 
 
 @dataclass(frozen=True)
@@ -38,29 +35,6 @@ class Overlap:
     high: float
     chance: float
     n: int
-
-
-def cluster_mean(
-    values: Sequence[float], clusters: Sequence, draws: int = 1000, seed: int = 0, alpha: float = 0.05
-) -> tuple[float, float, float]:
-    """Mean of the values with a percentile bootstrap interval that resamples whole clusters (questions).
-
-    values   float[N], finite;  clusters  N ids
-    returns  (mean, low, high); nan thrice without a value. Raises UserError for a value that is no finite number.
-    """
-    values = np.asarray(values, dtype=float)
-    if len(values) != len(clusters) or not np.isfinite(values).all():
-        raise UserError(f"cluster_mean: expected finite values, one a cluster id; given {len(values)}, {len(clusters)}")
-    if not len(values):
-        return NAN, NAN, NAN
-    own = np.unique(np.asarray(clusters), return_inverse=True)[1]
-    sums, sizes = np.bincount(own, values), np.bincount(own)
-    rng, means = np.random.default_rng(seed), []
-    for start in range(0, draws, chunk := MEMORY // len(sums) + 1):
-        weights = multiplicity(rng, (min(chunk, draws - start), len(sums)))
-        means.append(weights @ sums / (weights @ sizes))
-    low, high = np.quantile(np.concatenate(means), [alpha / 2, 1 - alpha / 2])
-    return float(values.mean()), float(low), float(high)
 
 
 def chosen_texts(row: Selection, texts: Mapping[str, str]) -> list[str]:
@@ -106,22 +80,6 @@ def repetition(rationales: Sequence[Rationale], draws: int = 1000) -> dict[str, 
     words, questions = [r.text.lower().split() for r in rationales], [r.question_id for r in rationales]
     measures: dict[str, Callable] = {"words": len, "repeated": repeated_ngram_share}
     return {name: cluster_mean([of(own) for own in words], questions, draws) for name, of in measures.items()}
-
-
-def round_intervals(rounds: Sequence[Round], similarity: Similarity = jaccard) -> list[dict[str, float]]:
-    """One chain's rounds, round 0 (the originals) first: what `rounds.round_table` gives without an interval.
-
-    with correct    share of the round's questions that have a correct rationale
-    words           mean length
-    like originals  mean similarity to the originals of its question; of an original, to the other ones
-    Each measure m comes with "m low" and "m high", 95 % over questions. Raises UserError for no round.
-    """
-    if not rounds:
-        raise UserError("round_intervals: no round given; round 0 holds the originals")
-    originals: dict[str, list[Rationale]] = {}
-    for r in rounds[0].rationales:
-        originals.setdefault(r.question_id, []).append(r)
-    return [_measures(one, originals, similarity) for one in rounds]
 
 
 def against(name: str, reference: str, difference: Interval) -> str:
@@ -170,22 +128,6 @@ def signed(value: float) -> str:
     if float(text) == 0:
         return ".00"
     return text.replace("-", "−").replace("0.", ".", 1)
-
-
-def _measures(one: Round, originals: Mapping[str, list[Rationale]], similarity: Similarity) -> dict[str, float]:
-    rows, right = one.rationales, {r.question_id for r in one.rationales if r.correct}
-    others = {r.id: [o for o in originals.get(r.question_id, ()) if o.id != r.id] for r in rows}
-    values = {
-        "with correct": [(q.question_id, q.question_id in right) for q in one.questions],
-        "words": [(r.question_id, len(r.text.split())) for r in rows],
-        "like originals": [
-            (r.question_id, np.mean([similarity(r.reasoning, o.reasoning) for o in others[r.id]]))
-            for r in rows
-            if others[r.id]
-        ],
-    }
-    found = {name: cluster_mean([v for _, v in own], [q for q, _ in own]) for name, own in values.items()}
-    return {name + end: value for name, own in found.items() for end, value in zip(("", " low", " high"), own)}
 
 
 def _place(difference: Interval) -> str:

@@ -9,7 +9,6 @@ chose is rated once. One greedy call each, by the prompt in lib/teacher/prompts/
     rating_table(judged.ratings, chosen)     # [{"strategy": "rd_low", "mean": 7.9, "versus random": 0.6, ...}, ...]
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,8 @@ from statistics import fmean
 from typing import NamedTuple
 
 from lib.asking import Ask, Progress, Usage, answers
+from lib.clusters import cluster_mean
+from lib.draws import draw
 from lib.errors import UserError
 from lib.progress import progress as show_progress
 from lib.records import Question, Rationale, Selection
@@ -88,7 +89,7 @@ def rating_asks(rationales: Sequence[Rationale], questions: Sequence[Question]) 
 
 def _wanted(chosen: Sequence[Selection], rationales: Sequence[Rationale], count: int, seed: int) -> list[Rationale]:
     """The rationales that any strategy chose for the drawn questions, once each, by id."""
-    ids = sorted({row.question_id for row in chosen}, key=lambda q: _draw(f"judged/{seed}/{q}"))[:count]
+    ids = sorted({row.question_id for row in chosen}, key=lambda q: draw(f"judged/{seed}/{q}"))[:count]
     drawn, by_place = set(ids), {(r.question_id, r.sample): r for r in rationales}
     places = {(row.question_id, sample) for row in chosen if row.question_id in drawn for sample in row.samples}
     if lost := sorted(places - by_place.keys()):
@@ -96,11 +97,6 @@ def _wanted(chosen: Sequence[Selection], rationales: Sequence[Rationale], count:
             f"{lost[0][0]}/{lost[0][1]:03d} was chosen, but is none of the {len(by_place)} rationales given"
         )
     return [by_place[place] for place in sorted(places)]
-
-
-def _draw(key: str) -> bytes:
-    """A random-looking key: the same in every process and Python version."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 # -- what comes back -----------------------------------------------------------------------------
@@ -169,19 +165,11 @@ def rating_table(
     return [
         {
             "student": student, "strategy": strategy, "questions": len(own), "unread": unread[student, strategy],
-            **_interval(own, draws, seed),
+            **dict(zip(("mean", "low", "high"), cluster_mean(list(own.values()), list(own), draws, seed))),
             **_versus(own, rows.get((student, versus), {}) if strategy != versus else {}, versus, draws, seed),
         }
         for (student, strategy), own in rows.items()
     ]  # fmt: skip
-
-
-def _interval(own: dict[str, float], draws: int, seed: int) -> dict:
-    values = [own[question] for question in sorted(own)]
-    if len(values) < 2:
-        return {"mean": fmean(values) if values else NAN, "low": NAN, "high": NAN}
-    found = paired_bootstrap([values], [[0.0] * len(values)], draws, seed)
-    return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
 def _versus(own: dict[str, float], other: dict[str, float], versus: str, draws: int, seed: int) -> dict:

@@ -16,11 +16,11 @@ What a question that a round did not ask had earlier is not used again: D_high i
 rationales are rows as well, never exemplars. Correct means by gold label; there are no self-evaluations of new ones.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lib.asking import Progress
+from lib.draws import draw
 from lib.errors import UserError
 from lib.progress import progress as show_progress
 from lib.records import Failure, Question, Rationale, Refined, Score
@@ -135,7 +135,7 @@ def exemplars(before: Round, chain: Chain, count: int, seed: int, number: int) -
     pools = candidates(right, before.scores)
     texts = {question.id: question.text for question in before.questions}
     drawn: dict[str, Rationale] = {}
-    for question_id in sorted(pools, key=lambda q: _draw(f"exemplar/{seed}/{number}/{q}")):
+    for question_id in sorted(pools, key=lambda q: draw(f"exemplar/{seed}/{number}/{q}")):
         scored = [c for c in pools[question_id] if c.score is not None]
         best = select(chain.strategy, scored, 1, seed) if scored and len(drawn) <= count else []
         if best:
@@ -164,7 +164,7 @@ def _asked(questions: Sequence[Question], settings: Refine, seed: int, number: i
     """All questions in the last round; in the others the same ones, drawn by seed."""
     if settings.questions is None or number == settings.rounds:
         return list(questions)
-    drawn = {q.id for q in sorted(questions, key=lambda q: _draw(f"refined/{seed}/{q.id}"))[: settings.questions]}
+    drawn = {q.id for q in sorted(questions, key=lambda q: draw(f"refined/{seed}/{q.id}"))[: settings.questions]}
     return [question for question in questions if question.id in drawn]
 
 
@@ -197,8 +197,3 @@ def _refuse_unfit(start: Start) -> None:
 
 def _labelled(progress: Progress, what: str) -> Progress:
     return lambda items, total, label: progress(items, total, f"{label} ({what})")
-
-
-def _draw(key: str) -> bytes:
-    """A random-looking key: the same in every process and Python version."""
-    return hashlib.sha256(key.encode()).digest()

@@ -3,18 +3,16 @@
 pd.DataFrame(round_table(rounds["slc_high"]))       # a row a round: mean SLC, teacher accuracy, coverage, length, ...
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from lib.asking import Usage
-from lib.clusters import by_cluster, share_interval
+from lib.clusters import by_cluster, cluster_mean, share_interval
 from lib.records import Failure, Question, Rationale, Score
 from lib.similarity import Matrix, jaccard_matrix
-from lib.statistics import paired_bootstrap
 
 NAN = float("nan")
-DRAWS = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True)
@@ -73,19 +71,21 @@ def _accuracy(one: Round) -> dict:
         "unlabelled": sum(r.correct is None for r in one.rationales),
         "unscored": len({r.id for r in one.rationales} - {s.rationale_id for s in one.scores}),
         "correct": sum(hits) / sum(of) if of else NAN, "correct low": low, "correct high": high,
-        "with usable": len(usable) / asked if asked else NAN, "with correct": len(right) / asked if asked else NAN,
+        "with usable": len(usable) / asked if asked else NAN,
+        **_mean("with correct", {q.id: [q.id in right] for q in one.questions}),
     }  # fmt: skip
 
 
 def _likeness(one: Round, first: Round, similarity: Matrix) -> dict:
     now, before = _slc(one), _slc(first)
-    low, high = _interval(list(now.values()))
+    before = [before[question.id] for question in one.questions if question.id in before]
     return {
-        "SLC": _mean(list(now.values())), "SLC low": low, "SLC high": high,
-        "SLC before": _mean([before[question.id] for question in one.questions if question.id in before]),
-        "tokens": _mean([s.tokens for s in one.scores]), "words": _mean([len(r.text.split()) for r in one.rationales]),
-        "like originals": _mean(_similarities(one, first, similarity)),
-    }  # fmt: skip
+        **_mean("SLC", {question: [value] for question, value in now.items()}),
+        "SLC before": fmean(before) if before else NAN,
+        "tokens": fmean(s.tokens for s in one.scores) if one.scores else NAN,
+        **_mean("words", {q: [len(text.split()) for text in own] for q, own in _texts(one, "text").items()}),
+        **_mean("like originals", _similarities(one, first, similarity)),
+    }
 
 
 def _slc(one: Round) -> dict[str, float]:
@@ -96,34 +96,28 @@ def _slc(one: Round) -> dict[str, float]:
     return {question: fmean(own) for question, own in values.items()}
 
 
-def _interval(values: list[float]) -> tuple[float, float]:
-    """Of the mean, 95 %; (nan, nan) for fewer than two."""
-    if len(values) < 2:
-        return NAN, NAN
-    found = paired_bootstrap([values], [[0.0] * len(values)], DRAWS)
-    return found.low, found.high
-
-
-def _similarities(one: Round, first: Round, similarity: Matrix) -> list[float]:
+def _similarities(one: Round, first: Round, similarity: Matrix) -> dict[str, list[float]]:
     """Each rationale's mean similarity to its question's originals; an original is not compared with itself."""
-    found, own, originals = [], _reasoning(one), _reasoning(first)
+    found, own, originals = {}, _texts(one, "reasoning"), _texts(first, "reasoning")
     for question in sorted(own.keys() & originals.keys()):
         n, new = len(originals[question]), own[question] if one.number else []
         alike = similarity([*originals[question], *new])
         if new:
-            found += alike[n:, :n].mean(axis=1).tolist()
+            found[question] = alike[n:, :n].mean(axis=1).tolist()
         elif n > 1:
-            found += ((alike.sum(axis=1) - 1) / (n - 1)).tolist()
+            found[question] = ((alike.sum(axis=1) - 1) / (n - 1)).tolist()
     return found
 
 
-def _reasoning(one: Round) -> dict[str, list[str]]:
-    """Question -> the reasoning of its rationales."""
+def _texts(one: Round, field: str) -> dict[str, list[str]]:
+    """Question -> the text or the reasoning of its rationales."""
     texts: dict[str, list[str]] = {}
     for r in one.rationales:
-        texts.setdefault(r.question_id, []).append(r.reasoning)
+        texts.setdefault(r.question_id, []).append(getattr(r, field))
     return texts
 
 
-def _mean(values: Sequence[float]) -> float:
-    return fmean(values) if values else NAN
+def _mean(name: str, values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Question -> values, as their mean and its interval in three columns."""
+    flat = [(value, question) for question, own in sorted(values.items()) for value in own]
+    return dict(zip((name, f"{name} low", f"{name} high"), cluster_mean(*zip(*flat)) if flat else (NAN, NAN, NAN)))

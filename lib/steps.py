@@ -6,7 +6,6 @@ A step is a small pure function of one question's candidates, in order, and of t
 lib/selection.py names them, and states what holds for all.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isnan
@@ -14,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from lib.draws import draw
 from lib.errors import UserError
 from lib.records import Rationale, Score
 from lib.similarity import get_similarity, groups
@@ -158,8 +158,8 @@ def _ranked(pool: list[Candidate], key: Callable[[Score], float], seed: int) -> 
 
 
 def _draw(candidate: Candidate, seed: int, purpose: str = "tie") -> bytes:
-    """A random-looking key that only seed, id and purpose decide: the same in every process and Python version.
+    """What decides between candidates that are otherwise equal.
 
     The purpose keeps ties from falling as `random` chooses: a ranking with many ties would then agree with it.
     """
-    return hashlib.sha256(f"{purpose}/{seed}/{candidate.rationale.id}".encode()).digest()
+    return draw(f"{purpose}/{seed}/{candidate.rationale.id}")

@@ -20,6 +20,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from lib import paths
+from lib.draws import draw, uniform
 from lib.encoding import Encoded, kept_ends, limit_lengths, source_ids, target_ids
 from lib.errors import UserError
 from lib.forcing import completion
@@ -41,7 +42,7 @@ BATCH, LEARNING_RATES, LEARNING_RATE_STEPS = 16, {"t5": 0.03, "gpt2": 0.05}, 50
 
 def folds(ids: Iterable[str], n: int, seed: int) -> list[list[str]]:
     """Ids cut into n parts of like size, each sorted; which part an id is in is random, but the same for equal ids."""
-    order = sorted(set(ids), key=lambda i: hashlib.sha256(f"fold/{seed}/{i}".encode()).digest())
+    order = sorted(set(ids), key=lambda i: draw(f"fold/{seed}/{i}"))
     return [sorted(order[i::n]) for i in range(n)]
 
 
@@ -150,9 +151,9 @@ def _scorer(student: Student, how: str, settings: StudentSettings, slc: Slc, nam
 
 
 def _source_and_target(question: str, r: Rationale, empty_share: float, seed: int) -> tuple[str, str]:
-    if _uniform(f"answer/{seed}/{r.id}") < ANSWER_SHARE:
+    if uniform(f"answer/{seed}/{r.id}") < ANSWER_SHARE:
         return question, completion("", r.teacher_label)
-    empty = _uniform(f"empty/{seed}/{r.id}") < empty_share
+    empty = uniform(f"empty/{seed}/{r.id}") < empty_share
     return "" if empty else question, completion(r.reasoning, r.teacher_label)
 
 
@@ -161,8 +162,3 @@ def _vocabulary(questions: Sequence[Question], rationales: Iterable[Rationale]) 
     wholes = [completion(r.reasoning, r.teacher_label) for r in rationales]
     golds = [q.gold_label for q in questions if q.gold_label is not None]
     return [*(q.text for q in questions), *wholes, *golds]
-
-
-def _uniform(key: str) -> float:
-    """A number in [0, 1) that only the key decides."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,46 +13,18 @@ from lib.findings import (
     agreement_of_all,
     beaten,
     chosen_texts,
-    cluster_mean,
     first_choices,
     overlaps,
     repetition,
-    round_intervals,
     signed,
     standings,
 )
-from lib.records import Question, Rationale, Refined, Selection
-from lib.rounds import Round, round_table
+from lib.records import Rationale, Selection
 
 
 def rationale(question, reasoning, sample=0):
     said = {"text": reasoning, "reasoning": reasoning, "teacher_label": "7", "how": "answer sentence"}
     return Rationale(question_id=question, sample=sample, split="train", correct=True, wrong_steps=(), **said)
-
-
-def test_a_mean_over_questions_by_hand():
-    mean, low, high = cluster_mean([1.0, 3.0, 8.0], ["a", "a", "b"])
-    assert mean == 4 and (low, high) == (2, 8)  # resamples of two questions: aa 2, ab 4, bb 8
-    assert cluster_mean([5.0, 5.0], ["a", "b"]) == (5, 5, 5)
-    assert all(map(math.isnan, cluster_mean([], [])))
-
-
-def test_rationales_of_one_question_count_for_less_than_their_number():
-    values, questions = np.random.default_rng(0).normal(size=40), np.arange(40)
-    once, copied = cluster_mean(values, questions), cluster_mean(np.repeat(values, 9), np.repeat(questions, 9))
-    assert copied == pytest.approx(once)
-
-
-def test_a_mean_is_the_same_however_memory_is_cut(monkeypatch):
-    whole = cluster_mean([1, 2, 4, 9], ["a", "b", "c", "d"], draws=100)
-    monkeypatch.setattr("lib.findings.MEMORY", 12)
-    assert cluster_mean([1, 2, 4, 9], ["a", "b", "c", "d"], draws=100) == whole
-
-
-@pytest.mark.parametrize(("values", "clusters"), [([1, float("nan")], ["a", "b"]), ([1], ["a", "b"])])
-def test_a_mean_refuses_what_it_cannot_average(values, clusters):
-    with pytest.raises(UserError, match="expected finite values"):
-        cluster_mean(values, clusters)
 
 
 CHOICES = {
@@ -115,38 +86,6 @@ def test_repetition_by_hand():
     assert found["words"] == (5.5, 2, 9)
     assert repetition([rationale("a", "He has 3").model_copy(update={"text": "He has 3. So 3."})])["words"][0] == 5
     assert found["repeated"][0] == pytest.approx((1 / 6 + 0) / 2)  # "he has 3 pens" twice among 6
-
-
-def rewritten(question, reasoning, correct):
-    own = rationale(question, reasoning).model_dump() | {"correct": correct}
-    return Refined(**own, chain="slc_high", round=1)
-
-
-def chain_of_two():
-    asked = [Question(question_id=q, task="svamp", split="train", text=q, gold_label="7") for q in ("a", "b")]
-    first = [rationale("a", "3 pens"), rationale("a", "4 pens", 1), rationale("b", "so 7")]
-    second = [rewritten("a", "3 pens", True), rewritten("b", "no idea at all", False)]
-    return [Round("", 0, tuple(asked), tuple(first), (), ()), Round("slc_high", 1, tuple(asked), tuple(second), (), ())]
-
-
-def test_intervals_of_rounds_by_hand():
-    before, after = round_intervals(chain_of_two())
-    assert (before["with correct"], before["words"]) == (1, 2)
-    assert before["like originals"] == pytest.approx(1 / 3)  # of a's two; b has no other original
-    assert (after["with correct"], after["with correct low"], after["with correct high"]) == (0.5, 0, 1)
-    assert (after["words"], after["words low"], after["words high"]) == (3, 2, 4)
-    assert after["like originals"] == pytest.approx((np.mean([1, 1 / 3]) + 0) / 2)
-
-
-def test_intervals_are_of_the_same_numbers_as_the_table_of_rounds():
-    for own, row in zip(round_intervals(chain_of_two()), round_table(chain_of_two())):
-        for measure in ("with correct", "words", "like originals"):
-            assert own[measure] == pytest.approx(row[measure])
-
-
-def test_intervals_of_no_round_are_refused():
-    with pytest.raises(UserError, match="no round given"):
-        round_intervals([])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from test_refinement import question, rationale, score, start, zero
 
-from lib.records import Failure, Refined
+from lib.records import Failure, Question, Rationale, Refined
 from lib.refinement import Start
 from lib.rounds import Round, round_table
 
@@ -60,3 +60,29 @@ def test_mean_slc_counts_a_question_once_and_its_interval_resamples_questions():
 def test_rows_fit_the_figure_of_rounds():
     frame = pd.DataFrame(round_table([zero(start())])).assign(chain="slc_high")
     assert {"chain", "round", "SLC", "SLC low", "SLC high", "correct", "correct low", "correct high"} <= set(frame)
+
+
+def worded(question, reasoning, sample=0):
+    said = {"text": reasoning, "reasoning": reasoning, "teacher_label": "7", "how": "answer sentence"}
+    return Rationale(question_id=question, sample=sample, split="train", correct=True, wrong_steps=(), **said)
+
+
+def rewritten(question, reasoning, correct):
+    own = worded(question, reasoning).model_dump() | {"correct": correct}
+    return Refined(**own, chain="slc_high", round=1)
+
+
+def chain_of_two():
+    asked = [Question(question_id=q, task="svamp", split="train", text=q, gold_label="7") for q in ("a", "b")]
+    first = [worded("a", "3 pens"), worded("a", "4 pens", 1), worded("b", "so 7")]
+    second = [rewritten("a", "3 pens", True), rewritten("b", "no idea at all", False)]
+    return [Round("", 0, tuple(asked), tuple(first), (), ()), Round("slc_high", 1, tuple(asked), tuple(second), (), ())]
+
+
+def test_intervals_of_rounds_by_hand():
+    before, after = round_table(chain_of_two())
+    assert (before["with correct"], before["words"]) == (1, 2)
+    assert before["like originals"] == pytest.approx(1 / 3)  # of a's two; b has no other original
+    assert (after["with correct"], after["with correct low"], after["with correct high"]) == (0.5, 0, 1)
+    assert (after["words"], after["words low"], after["words high"]) == (3, 2, 4)
+    assert after["like originals"] == pytest.approx((np.mean([1, 1 / 3]) + 0) / 2)

@@ -137,12 +137,13 @@ def name_paths(root: Path, *named: str) -> None:
 def test_a_relative_path_that_git_ignores_is_found_from_the_copy(root):
     (root / "data").mkdir()
     (root / "data" / "raw.json").write_text("raw")
-    name_paths(root, "data/raw.json", "", "a-hub/name", "/absolute")
+    name_paths(root, "data/raw.json", "", "a-hub/name", "/absolute", "scratch", "words")
     done = sweep(root, "levels")
     assert done.returncode == 0, done.stderr
     copy = root / "scratch" / "sweeps" / "levels"
     assert (copy / "data" / "raw.json").read_text() == "raw"
     assert not (copy / "a-hub").exists()
+    assert not (copy / "scratch").is_symlink()  # a student's source, not the folder: results would be shared
     assert sweep(root, "levels").returncode == 0
 
 
