@@ -35,7 +35,8 @@ sys.path[:0] = [str(ROOT)]
 import torch  # noqa: E402
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration, set_seed  # noqa: E402
 
-from lib.forcing import Pair, encode_pairs, forced_sums, start_token  # noqa: E402
+from lib.forcing import forced_sums  # noqa: E402
+from lib.pairs import Pair, encode_pairs  # noqa: E402
 from lib.records import Question, Rationale  # noqa: E402
 from lib.scoring import QUESTIONS_AT_ONCE, Scorer  # noqa: E402
 from lib.student import Student  # noqa: E402
@@ -97,7 +98,7 @@ def plain_batch(student: Student, sources: list[str], targets: list[str]) -> lis
     labels = student.tokenizer(targets, padding=True, return_tensors="pt")["input_ids"]
     real = labels != student.tokenizer.pad_token_id
     inputs = labels.roll(1, 1)  # not `labels=`: that would compute a loss as well
-    inputs[:, 0] = start_token(student)
+    inputs[:, 0] = student.model.config.decoder_start_token_id
     logits = student.model(**source, decoder_input_ids=inputs).logits
     log_probs = logits.float().log_softmax(-1).gather(-1, labels[..., None])[..., 0]
     return (log_probs * real).sum(-1).tolist()
@@ -109,7 +110,7 @@ def ours(student: Student, texts: list[tuple[str, str, str]]) -> list[float]:
     for i in range(0, len(texts), 3 * QUESTIONS_AT_ONCE):
         chunk = texts[i : i + 3 * QUESTIONS_AT_ONCE]
         pairs = [Pair(*text) for text in chunk] + [Pair("", *text[1:]) for text in chunk]
-        sums = forced_sums(student.model, encode_pairs(student, pairs), start_token(student))
+        sums = forced_sums(student, encode_pairs(student, pairs))
         given += [one.total for one in sums[: len(chunk)]]
         alone += [one.total for one in sums[len(chunk) :]]
     return given + alone

@@ -4,9 +4,9 @@
     encoded.pairs                                # the label's (source, target), then the rationale's
     batch = collator(student)([encoded])         # what lib/training.py takes the loss of
 
-The text conventions are those of lib/forcing.py. Encoder-decoder: source and target each end in </s>. Decoder-only:
-"source ###" is continued by " target END", where END is the tokenizer's end token; an empty source is the token that
-a text begins with.
+Encoder-decoder: source and target are what the tokenizer makes of them, </s> at their end. Decoder-only: "source ###"
+is continued by " target" END, the tokenizer's end token; before it stands what the tokenizer begins a text with, if
+anything (OPT, LLaMA), and an empty source is the token that a text begins with.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,9 +52,18 @@ def source_ids(tokenizer, texts: Sequence[str], decoder_only: bool) -> list[list
         return []
     if not decoder_only:
         return tokenizer(list(texts), verbose=False)["input_ids"]
-    begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    asked = [text and f"{text} {SEPARATOR}" for text in texts]
-    return [ids or [begin] for ids in tokenizer(asked, add_special_tokens=False, verbose=False)["input_ids"]]
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    before, asked = beginning(tokenizer), [text and f"{text} {SEPARATOR}" for text in texts]
+    return [
+        [*before, *ids] or [first] for ids in tokenizer(asked, add_special_tokens=False, verbose=False)["input_ids"]
+    ]
+
+
+def beginning(tokenizer) -> list[int]:
+    """The special tokens that a tokenizer puts before a text: LLaMA's [<s>]; none of a T5's or a GPT-2's."""
+    plain, whole = (tokenizer("a", add_special_tokens=own, verbose=False)["input_ids"] for own in (False, True))
+    starts = (i for i in range(len(whole)) if whole[i : i + len(plain)] == plain)
+    return whole[: next(starts, 0)]
 
 
 def target_ids(tokenizer, texts: Sequence[str], decoder_only: bool) -> list[list[int]]:
@@ -75,9 +84,9 @@ def kept_ends(tokenizer, decoder_only: bool) -> tuple[int, int]:
     """
     if not decoder_only:
         return 0, 0
-    alone = tokenizer(["a"], add_special_tokens=False, verbose=False)["input_ids"]
-    asked = source_ids(tokenizer, ["a"], decoder_only)
-    return len(asked[0]) - len(alone[0]), 1
+    alone = tokenizer("a", add_special_tokens=False, verbose=False)["input_ids"]
+    [asked] = source_ids(tokenizer, ["a"], decoder_only)
+    return len(asked) - len(beginning(tokenizer)) - len(alone), 1
 
 
 def limit_lengths(encoded: Sequence[Encoded], max_source: int, max_target: int, allowed_share: float) -> list[Encoded]:

@@ -14,10 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lib.errors import UserError
-from lib.forcing import ARROW, completion
 from lib.records import Evaluation, Question, Rationale
 
-PREDICT, EXPLAIN = "predict: ", "explain: "
+PREDICT, EXPLAIN, ARROW = "predict: ", "explain: ", " --> "
+
+
+def completion(reasoning: str, answer: str) -> str:
+    """c = (r, a) as text: "3 + 4 = 7." and "(3 + 4)" -> "3 + 4 = 7. --> (3 + 4)"; without reasoning "--> (3 + 4)"."""
+    return f"{reasoning}{ARROW}{answer}".strip()
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """Teacher forcing: what probability a student gives to a text, token by token.
 
-    pair = Pair("Tom has 3 pens. He buys 4 pens. How many?", "3 + 4 = 7.", "(3 + 4)")
-    encoded = encode_pairs(student, [pair])
-    [log_probs] = forced_log_probs(student.model, encoded, start_token(student))    # float32[T], nats
-    [sums] = forced_sums(student.model, encoded, start_token(student))              # Sums(-38.2, 13, -9.1, 5)
+    encoded = encode_pairs(student, [Pair("Tom has 3 pens. He buys 4 pens. How many?", "3 + 4 = 7.", "(3 + 4)")])
+    [log_probs] = forced_log_probs(student, encoded)    # float32[T], nats
+    [sums] = forced_sums(student, encoded)              # Sums(-38.2, 13, -9.1, 5)
 
-A completion is c = "reasoning --> answer". Encoder-decoder: the question goes to the encoder, c </s> is the decoder's
-target; without a question the encoder reads </s> alone. Decoder-only: "question ###" is continued by " c END";
-without a question the text before c is the BOS token alone.
+Rows of like length share a batch of TOKEN_BUDGET tokens; an encoder reads each question once, however many rows it has.
+In fp32 a row's log-probabilities do not depend on what it shares a batch with, to 1e-5 a token. In bf16 they do, by a
+few hundredths: matrices of other shapes are summed in another order, and eight bits of mantissa let it be seen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,33 +17,15 @@ import torch
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import pad_sequence
 
+from lib.encoding import beginning
 from lib.errors import UserError
+from lib.pairs import EncodedPair
 from lib.student import Student
-from lib.words import SEPARATOR
 
-ARROW = " --> "
-TOKEN_BUDGET = 2048  # padded tokens a batch, as fast as any larger; scores do not depend on it
-LOGITS_AT_ONCE = 2**20  # positions × words of one slab of the vocabulary: the 4 MB stay in a processor's cache
-
-
-class Pair(NamedTuple):
-    """One teacher-forced sequence: a completion, and the question before it ("" for none)."""
-
-    question: str
-    reasoning: str
-    answer: str
-
-    @property
-    def completion(self) -> str:
-        return completion(self.reasoning, self.answer)
-
-
-class Encoded(NamedTuple):
-    """A pair as token ids; `answer` is the half-open range of the answer's tokens within `target`."""
-
-    source: tuple[int, ...]
-    target: tuple[int, ...]
-    answer: tuple[int, int]
+# padded tokens a batch, by device: on a processor as fast as any larger; on a GPU a guess that a T5-large has room for
+TOKEN_BUDGET = {"cpu": 2**11, "cuda": 2**15}
+# positions × words of one slab of the vocabulary: 4 MB stay in a processor's cache, a GPU is kept busy by 1 GB
+LOGITS_AT_ONCE = {"cpu": 2**20, "cuda": 2**28}
 
 
 class Sums(NamedTuple):
@@ -69,64 +50,14 @@ class Sums(NamedTuple):
         return self.answer_total / self.answer_tokens
 
 
-def completion(reasoning: str, answer: str) -> str:
-    """c = (r, a) as text: "3 + 4 = 7." and "(3 + 4)" -> "3 + 4 = 7. --> (3 + 4)"; without reasoning "--> (3 + 4)"."""
-    return f"{reasoning}{ARROW}{answer}".strip()
+def start_tokens(student: Student) -> tuple[int, ...]:
+    """What a decoder reads before a target: its start token, and what its tokenizer begins a text with (BART: <s>).
 
-
-def start_token(student: Student) -> int:
-    """What stands before the first token: the decoder's start token, or BOS (END where the tokenizer has no BOS)."""
-    config, tokenizer = student.model.config, student.tokenizer
-    if config.is_encoder_decoder:
-        return config.decoder_start_token_id
-    return tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-
-
-# -- pairs as token ids --------------------------------------------------------------------------
-
-
-def encode_pairs(student: Student, pairs: Sequence[Pair]) -> list[Encoded]:
-    """Pairs as token ids; each distinct question and completion is tokenized once.
-
-    Raises UserError for an answer without a token.
+    Nothing for a decoder-only student, whose source stands there.
     """
-    if not pairs:
-        return []
-    sources = _source_ids(student, list(dict.fromkeys(pair.question for pair in pairs)))
-    seq2seq = student.model.config.is_encoder_decoder
-    wholes = list(dict.fromkeys(pair.completion for pair in pairs))
-    texts = wholes if seq2seq else [" " + whole for whole in wholes]
-    found = student.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    end = student.tokenizer.eos_token_id
-    targets = {
-        whole: ((*ids, end), offsets, len(text))
-        for whole, text, ids, offsets in zip(wholes, texts, found["input_ids"], found["offset_mapping"])
-    }
-    out = []
-    for pair in pairs:
-        target, offsets, length = targets[pair.completion]
-        out.append(Encoded(sources[pair.question], target, _answer_range(offsets, length - len(pair.answer), pair)))
-    return out
-
-
-def _source_ids(student: Student, questions: list[str]) -> dict[str, tuple[int, ...]]:
-    """Encoder-decoder: question </s>, </s> alone for none. Decoder-only: "question ###", nothing for none."""
-    seq2seq = student.model.config.is_encoder_decoder
-    texts = questions if seq2seq else [q and f"{q} {SEPARATOR}" for q in questions]
-    found = student.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    end = (student.tokenizer.eos_token_id,) if seq2seq else ()
-    return {question: (*ids, *end) for question, ids in zip(questions, found)}
-
-
-def _answer_range(offsets: Sequence[tuple[int, int]], start: int, pair: Pair) -> tuple[int, int]:
-    """The tokens that reach beyond character `start`, where the answer begins."""
-    first = next((i for i, (_, end) in enumerate(offsets) if end > start), len(offsets))
-    if first == len(offsets):
-        raise UserError(f"question {pair.question!r:.60}: the answer {pair.answer!r} has no token; RD needs an answer")
-    return first, len(offsets)
-
-
-# -- log-probabilities ---------------------------------------------------------------------------
+    if student.decoder_only:
+        return ()
+    return (student.model.config.decoder_start_token_id, *beginning(student.tokenizer))
 
 
 def token_log_probs(
@@ -139,12 +70,11 @@ def token_log_probs(
     targets  long[P]
     returns  float[P], nats, in fp32 whatever the precision of the rest
 
-    No more than LOGITS_AT_ONCE logits exist at a time (more of them on a GPU), and no log-softmax over the vocabulary.
+    No more than LOGITS_AT_ONCE logits exist at a time, and no log-softmax over the vocabulary.
     """
     if not len(targets):
         return torch.zeros(0, device=states.device)
-    at_once = LOGITS_AT_ONCE if states.device.type == "cpu" else 256 * LOGITS_AT_ONCE
-    width = max(at_once // len(targets), 1)
+    width = max(_by_device(LOGITS_AT_ONCE, states.device) // len(targets), 1)
     over, at_target = [], torch.empty(len(targets), device=states.device)
     for first in range(0, len(weight), width):
         shift = None if bias is None else bias[first : first + width]
@@ -162,36 +92,40 @@ def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:
     return logits.sub_(highest).exp_().sum(-1).log_().add_(highest[:, 0])
 
 
-def forced_log_probs(model, encoded: Sequence[Encoded], start: int, budget: int = TOKEN_BUDGET) -> list[np.ndarray]:
+def forced_log_probs(student: Student, encoded: Sequence[EncodedPair], budget: int | None = None) -> list[np.ndarray]:
     """Log-probabilities of every target token, teacher-forced: one float32[T] a row. For few rows: all are kept."""
     found = [np.empty(0)] * len(encoded)
-    for i, values in _forced(model, encoded, start, budget):
+    for i, values in _forced(student, encoded, budget):
         found[i] = values
     return found
 
 
-def forced_sums(model, encoded: Sequence[Encoded], start: int, budget: int = TOKEN_BUDGET) -> list[Sums]:
+def forced_sums(student: Student, encoded: Sequence[EncodedPair], budget: int | None = None) -> list[Sums]:
     """The same, summed up as it comes: four numbers a row, in the order given."""
     found: dict[int, Sums] = {}
-    for i, values in _forced(model, encoded, start, budget):
+    for i, values in _forced(student, encoded, budget):
         first, last = encoded[i].answer
         exact = values.astype(np.float64)
         found[i] = Sums(float(exact.sum()), len(exact), float(exact[first:last].sum()), last - first)
     return [found[i] for i in range(len(encoded))]
 
 
-def _forced(model, encoded: Sequence[Encoded], start: int, budget: int) -> Iterator[tuple[int, np.ndarray]]:
+def _forced(student: Student, encoded: Sequence[EncodedPair], budget: int | None) -> Iterator[tuple[int, np.ndarray]]:
     """(index, its target tokens' log-probabilities) batch by batch. The model is left in eval mode."""
-    model.eval()
-    seq2seq = model.config.is_encoder_decoder
+    model, start = student.model.eval(), start_tokens(student)
+    budget = budget or _by_device(TOKEN_BUDGET, model.device)
     with torch.inference_mode():
-        sources = _encoder_states(model, {row.source for row in encoded}, budget) if seq2seq else {}
-        for batch in batches_by_budget(encoded, budget, joined=not seq2seq):
+        sources = {} if student.decoder_only else _encoder_states(model, {row.source for row in encoded}, budget)
+        for batch in batches_by_budget(encoded, budget, joined=student.decoder_only):
             rows = [encoded[i] for i in batch]
-            states = _decoder_states(model, rows, start, sources) if seq2seq else _joined_states(model, rows, start)
+            states = _decoder_states(model, rows, start, sources) if start else _joined_states(model, rows)
             targets = torch.tensor([i for row in rows for i in row.target], device=model.device)
             values = token_log_probs(states, *output_projection(model), targets).cpu().numpy()
             yield from zip(batch, np.split(values, np.cumsum([len(row.target) for row in rows])[:-1]))
+
+
+def _by_device(sizes: dict[str, int], device: torch.device) -> int:
+    return sizes["cpu" if device.type == "cpu" else "cuda"]
 
 
 def output_projection(model) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -202,31 +136,36 @@ def output_projection(model) -> tuple[torch.Tensor, torch.Tensor | None]:
     return head.weight, bias if final is None else final[0]
 
 
+def scaled_states(model, hidden: torch.Tensor) -> torch.Tensor:
+    """The states that meet the output projection: a T5 with tied embeddings scales its last ones before it."""
+    return hidden * model.config.d_model**-0.5 if getattr(model.config, "scale_decoder_outputs", False) else hidden
+
+
 def refuse_other_logits(student: Student) -> None:
     """UserError for a model whose logits are not its last states times its output projection.
 
     Some models scale or squash them; what is computed here would then silently be something else.
     """
-    model, start = student.model.eval(), start_token(student)
-    row = Encoded((1,), (2, 3), (0, 2))
-    [ours] = forced_log_probs(model, [row], start)
+    model, start = student.model.eval(), start_tokens(student)
+    row = EncodedPair((1,), (2, 3), (0, 2))
+    [ours] = forced_log_probs(student, [row])
+    read = [*(start or row.source), row.target[0]]
+    ids = {"input_ids": [row.source], "decoder_input_ids": [read]} if start else {"input_ids": [read]}
     with torch.inference_mode():
-        if model.config.is_encoder_decoder:
-            ids = {"input_ids": [list(row.source)], "decoder_input_ids": [[start, row.target[0]]]}
-        else:
-            ids = {"input_ids": [[*row.source, row.target[0]]]}
-        logits = model(**{name: torch.tensor(rows, device=model.device) for name, rows in ids.items()}).logits[0]
+        logits = model(**{name: torch.tensor(rows, device=model.device) for name, rows in ids.items()}).logits[0, -2:]
     theirs = logits.float().log_softmax(-1)[range(2), list(row.target)].cpu().numpy()
     loose = 1e-3 if logits.dtype == torch.float32 else 0.2
     if np.isfinite(theirs).all() and not np.allclose(ours, theirs, rtol=loose, atol=loose):
-        raise UserError(f"student {type(model).__name__}: cannot be scored, its logits are no projection of its states")
+        raise UserError(
+            f"student {type(model).__name__}: cannot be scored or trained, its logits are no projection of its states"
+        )
 
 
-def batches_by_budget(encoded: Sequence[Encoded], budget: int, joined: bool = False) -> list[list[int]]:
+def batches_by_budget(encoded: Sequence[EncodedPair], budget: int, joined: bool = False) -> list[list[int]]:
     """Indices in batches of like length; rows × widths ≤ budget tokens, or one row that is longer by itself.
 
     joined  decoder-only, where source and target are one row; else the widest source and the widest target count, and
-            those without a question stand together: next to nothing is then padded
+            those without a question (special tokens alone) stand together: next to nothing is then padded
     """
 
     def sizes(i: int) -> tuple[int, int]:
@@ -235,7 +174,7 @@ def batches_by_budget(encoded: Sequence[Encoded], budget: int, joined: bool = Fa
 
     def key(i: int):
         source, target = sizes(i)
-        return source > 1, target, source, i
+        return source > 2, target, source, i
 
     batches, widest = [], (0, 0)
     for i in sorted(range(len(encoded)), key=key):
@@ -253,34 +192,33 @@ def _encoder_states(model, sources: set[tuple[int, ...]], budget: int) -> dict[t
     """Source -> what the encoder makes of it, float[S, D]: each is encoded once, however many rows it has."""
     order = sorted(sources)
     found = {}
-    for batch in batches_by_budget([Encoded(source, (), (0, 0)) for source in order], budget):
+    for batch in batches_by_budget([EncodedPair(source, (), (0, 0)) for source in order], budget):
         ids, mask = _padded([order[i] for i in batch], model.device)
         states = model.get_encoder()(input_ids=ids, attention_mask=mask)[0]
         found.update({order[i]: row[: len(order[i])] for i, row in zip(batch, states)})
     return found
 
 
-def _decoder_states(model, rows: Sequence[Encoded], start: int, sources: dict) -> torch.Tensor:
+def _decoder_states(model, rows: Sequence[EncodedPair], start: tuple[int, ...], sources: dict) -> torch.Tensor:
     """Encoder-decoder: decoder states at the target positions, float[P, D]."""
     read = [sources[row.source] for row in rows]
     lengths = torch.tensor([len(states) for states in read], device=model.device)
     encoded = pad_sequence(read, batch_first=True)  # (B, S, D)
     mask = (torch.arange(encoded.shape[1], device=model.device) < lengths[:, None]).long()
-    inputs, real = _padded([(start, *row.target[:-1]) for row in rows], model.device)
-    hidden = model.get_decoder()(
+    inputs, real = _padded([(*start, *row.target[:-1]) for row in rows], model.device)
+    real[:, : len(start) - 1] = 0  # these predict no target token
+    states = model.get_decoder()(
         input_ids=inputs, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
-    )[0][real.bool()]
-    # T5 with tied embeddings scales its states before the projection
-    return hidden * model.config.d_model**-0.5 if getattr(model.config, "scale_decoder_outputs", False) else hidden
+    )[0]  # (B, T, D)
+    return scaled_states(model, states[real.bool()])
 
 
-def _joined_states(model, rows: Sequence[Encoded], start: int) -> torch.Tensor:
+def _joined_states(model, rows: Sequence[EncodedPair]) -> torch.Tensor:
     """Decoder-only: states at the positions that predict target tokens, float[P, D]; none of them sees padding."""
-    texts = [(row.source or (start,)) + row.target for row in rows]
-    ids, mask = _padded(texts, model.device)
+    ids, mask = _padded([row.source + row.target for row in rows], model.device)
     hidden = model.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)[0]  # (B, T, D)
-    first = [len(row.source) or 1 for row in rows]
-    return torch.cat([hidden[i, n - 1 : len(texts[i]) - 1] for i, n in enumerate(first)])
+    spans = [(len(row.source) - 1, len(row.source) + len(row.target) - 1) for row in rows]
+    return torch.cat([hidden[i, first:last] for i, (first, last) in enumerate(spans)])
 
 
 def _padded(sequences: Sequence[Sequence[int]], device) -> tuple[torch.Tensor, torch.Tensor]:

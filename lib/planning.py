@@ -17,8 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from lib.arms import Arm, Recipe
 from lib.encoding import encode
 from lib.errors import UserError
-from lib.examples import Example
-from lib.forcing import ARROW
+from lib.examples import ARROW, Example
 from lib.material import Data, HeldOut, Material, held_out, load_data, materials, unchosen, unfed
 from lib.settings import Student as StudentSettings
 from lib.settings import Train

@@ -149,7 +149,7 @@ class Score(Row):
 
     slc         exp of the mean per-token log-ratio, > 0
     pmi         summed log-ratio, nats
-    rd          PPL(a | q, r) / PPL(a | q), > 0, a = `rd_target`
+    rd          PPL(a | q, r) / PPL(a | q), > 0, a = `rd_target`, an answer as `pairs.rd_targets` chooses it
     rd_masked   the same with the answer masked in the rationale
     rd_own      the same towards the rationale's own answer
     log_p       mean log P(c | q) per token, nats
@@ -157,6 +157,7 @@ class Score(Row):
     tokens      completion length in tokens, its end included
     student     which student scored, by its name in params.yaml ("base" is section `student`)
     scorer      how it came about, such as its warm-up
+    precision   of its forward passes, fp32 or bf16
     chain, round  of a refined rationale; "" and 0 for those of 01_generate
     """
 
@@ -164,6 +165,8 @@ class Score(Row):
     sample: int
     student: str
     scorer: str
+    precision: str
+    rd_target: str
     chain: str = ""
     round: int = 0
     slc: float

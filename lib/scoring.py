@@ -4,102 +4,27 @@
     [score] = scorer.score([question], [rationale], targets={rationale.id: "(3 + 4)"})
     score.slc, score.pmi, score.rd      # 1.31, 9.4, 0.62
 
-The equations: lib/score_equations.py. How sequences are put together and forced: lib/forcing.py.
+What is scored: lib/pairs.py. How it is forced: lib/forcing.py. The equations: lib/score_equations.py.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from lib.errors import UserError
-from lib.forcing import (
-    TOKEN_BUDGET,
-    Encoded,
-    Pair,
-    Sums,
-    encode_pairs,
-    forced_log_probs,
-    forced_sums,
-    refuse_other_logits,
-    start_token,
-)
-from lib.masking import mask_answer
+from lib.forcing import Sums, forced_log_probs, forced_sums, refuse_other_logits
+from lib.pairs import EncodedPair, Pair, Pairs, encode_pairs, pairs_of
 from lib.progress import progress
 from lib.records import Question, Rationale, Refined, Score
 from lib.score_equations import of_sums
 from lib.score_store import ScoreStore, digest
 from lib.student import Student
-
-# -- what is scored ----------------------------------------------------------------------------
-
-
-class Pairs(NamedTuple):
-    """The sequences that one rationale's scores are made of. Equal ones are scored once."""
-
-    given: Pair  # c | q, own answer
-    alone: Pair  # c
-    towards: Pair  # target answer | q, r
-    masked: Pair  # target answer | q, r without the answer
-    prior: Pair  # target answer | q
-    own_prior: Pair  # own answer | q
-
-
-def pairs_of(question: Question, rationale: Rationale, target: str) -> Pairs:
-    """Every sequence whose log-probability a rationale's scores need; `target` is the answer that RD is towards.
-
-    Masked are the target and the rationale's own answer: a wrong answer that stands there to be copied would else tell
-    a wrong rationale from a right one.
-    """
-    q, r, own = question.text, rationale.reasoning, rationale.teacher_label
-    hidden = mask_answer(mask_answer(r, target), own)
-    return Pairs(
-        given=Pair(q, r, own),
-        alone=Pair("", r, own),
-        towards=Pair(q, r, target),
-        masked=Pair(q, hidden, target),
-        prior=Pair(q, "", target),
-        own_prior=Pair(q, "", own),
-    )
-
-
-def rd_targets(
-    questions: Sequence[Question], rationales: Sequence[Rationale], majority: dict[str, str], kind: str
-) -> dict[str, str]:
-    """The answer that each rationale's RD is computed towards, by rationale id.
-
-    majority  each question's most frequent teacher_label
-    kind      "gold": the gold label, where there is none the majority label (PAPERS.md: never silently the own answer);
-              "majority"; "own": the rationale's own answer, which makes flawed rationales look easy
-
-    The gold label stands as the teacher mostly writes it, "(84 / 2)" and not "( 84.0 / 2.0 )", where any of the
-    question's rationales reaches it: how easy an answer is should not depend on its spelling.
-    """
-    gold = {q.question_id: q.gold_label for q in questions} | _spelt_by_teacher(rationales)
-    by_kind = {
-        "gold": lambda r: gold[r.question_id] if gold[r.question_id] is not None else majority[r.question_id],
-        "majority": lambda r: majority[r.question_id],
-        "own": lambda r: r.teacher_label,
-    }
-    if kind not in by_kind:
-        raise UserError(f"slc.rd_target: unknown {kind!r}; allowed: {', '.join(by_kind)}")
-    return {r.id: by_kind[kind](r) for r in rationales}
-
-
-def _spelt_by_teacher(rationales: Iterable[Rationale]) -> dict[str, str]:
-    """Question id -> the most frequent teacher_label that equals the gold label; the earliest sample's on a tie."""
-    right: dict[str, Counter] = {}
-    for r in sorted((r for r in rationales if r.correct), key=lambda r: r.id):
-        right.setdefault(r.question_id, Counter())[r.teacher_label] += 1
-    return {question_id: labels.most_common(1)[0][0] for question_id, labels in right.items()}
-
-
-# -- the scorer --------------------------------------------------------------------------------
 
 QUESTIONS_AT_ONCE = 128  # a chunk: its texts and encoder states are in memory, and what it scored is durable after it
 
@@ -112,7 +37,8 @@ class Scorer:
     max_source    longest question and longest completion in tokens; a longer one is refused, never cut
     max_target
     student_name  the student's name in params.yaml
-    precision     fp32 or bf16, of the forward passes; probabilities are taken in fp32 in either case
+    precision     fp32 or bf16, of the forward passes; probabilities are taken in fp32 in either case. Only fp32 makes
+                  scores independent of what was scored beside them (see lib/forcing.py)
     store         folder in which a file of this student keeps what was scored; None: kept as long as this object
     """
 
@@ -123,15 +49,15 @@ class Scorer:
     student_name: str = "base"
     precision: str = "fp32"
     store: Path | None = None
-    budget: int = TOKEN_BUDGET
+    budget: int | None = None  # of padded tokens a batch; None: by device
 
     def score(
         self, questions: Iterable[Question], rationales: Sequence[Rationale], targets: Mapping[str, str]
     ) -> list[Score]:
-        """SLC, PMI and RD of each rationale, in the order given; the same for any order and batch size (to 1e-5).
+        """SLC, PMI and RD of each rationale, in the order given; in fp32 the same in any order and batch, to 1e-5.
 
         questions  all those the rationales belong to, perhaps more
-        targets    rationale id -> the answer that RD is computed towards (`rd_targets`)
+        targets    rationale id -> the answer that RD is computed towards (`pairs.rd_targets`)
         Raises UserError for a text beyond the limits and for log-probabilities that are not finite. Works through
         chunks of questions: memory does not grow with the rationales, and each chunk is stored when it is done.
         """
@@ -174,7 +100,7 @@ class Scorer:
 
     def token_log_probs(self, pairs: Sequence[Pair]) -> list[np.ndarray]:
         """Log-probabilities of each pair's target tokens, float32[T]: to look at a few. Nothing of it is stored."""
-        return forced_log_probs(self._model, encode_pairs(self.student, pairs), start_token(self.student), self.budget)
+        return forced_log_probs(self._forced, encode_pairs(self.student, pairs), self.budget)
 
     def _score_chunk(self, rationales: Sequence[Rationale], pairs: Sequence[Pairs]) -> list[Score]:
         encoded = self._encoded(pairs)
@@ -183,19 +109,21 @@ class Scorer:
                 self._refuse(rationale, own, encoded)
         known = self._known.get(encoded)
         new = sorted(encoded.keys() - known.keys())
-        found = forced_sums(self._model, [encoded[pair] for pair in new], start_token(self.student), self.budget)
+        found = forced_sums(self._forced, [encoded[pair] for pair in new], self.budget)
         known.update(zip(new, found))
-        scores = [self._score(r, [known[pair] for pair in own]) for r, own in zip(rationales, pairs)]
+        scores = [self._score(r, own, [known[pair] for pair in own]) for r, own in zip(rationales, pairs)]
         self._known.put(dict(zip(new, found)))  # after the above, which refuses what is not finite
         return scores
 
-    def _score(self, rationale: Rationale, sums: Sequence[Sums]) -> Score:
+    def _score(self, rationale: Rationale, own: Pairs, sums: Sequence[Sums]) -> Score:
         values = {name: self._rounded(value, name, rationale) for name, value in of_sums(*sums).items()}
         return Score(
             question_id=rationale.question_id,
             sample=rationale.sample,
             student=self.student_name,
             scorer=self.name,
+            precision=self.precision,
+            rd_target=own.prior.answer,
             chain=rationale.chain if isinstance(rationale, Refined) else "",
             round=rationale.round if isinstance(rationale, Refined) else 0,
             tokens=sums[0].tokens,
@@ -208,15 +136,15 @@ class Scorer:
             raise UserError(f"{rationale.id}: {name} is {value}: the logits of {self.name} are not finite")
         return float(f"{value:.6g}")
 
-    def _encoded(self, pairs: Iterable[Pairs]) -> dict[Pair, Encoded]:
+    def _encoded(self, pairs: Iterable[Pairs]) -> dict[Pair, EncodedPair]:
         distinct = list(dict.fromkeys(pair for own in pairs for pair in own))
         return dict(zip(distinct, encode_pairs(self.student, distinct)))
 
-    def _too_long(self, own: Pairs, encoded: Mapping[Pair, Encoded]) -> bool:
+    def _too_long(self, own: Pairs, encoded: Mapping[Pair, EncodedPair]) -> bool:
         texts = [encoded[pair] for pair in own]
         return any(len(e.source) > self.max_source or len(e.target) > self.max_target for e in texts)
 
-    def _refuse(self, rationale: Rationale, own: Pairs, encoded: Mapping[Pair, Encoded]) -> None:
+    def _refuse(self, rationale: Rationale, own: Pairs, encoded: Mapping[Pair, EncodedPair]) -> None:
         source, target = (max(len(encoded[pair][i]) for pair in own) for i in (0, 1))
         raise UserError(
             f"{rationale.id}: question of {source} and completion of {target} tokens; "
@@ -224,12 +152,13 @@ class Scorer:
         )
 
     @cached_property
-    def _model(self):
-        """The student's model in the precision that was asked for, once it is known that it can be forced."""
+    def _forced(self) -> Student:
+        """The student in the precision asked for, on a GPU if there is one, once it is known that it can be forced."""
         if self.precision not in ("fp32", "bf16"):
             raise UserError(f"slc.precision: unknown {self.precision!r}; allowed: fp32, bf16")
+        model = self.student.model.to("cuda" if torch.cuda.is_available() else "cpu")
         refuse_other_logits(self.student)
-        return self.student.model if self.precision == "fp32" else deepcopy(self.student.model).bfloat16()
+        return self.student if self.precision == "fp32" else Student(deepcopy(model).bfloat16(), self.student.tokenizer)
 
     @cached_property
     def _known(self) -> ScoreStore:

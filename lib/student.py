@@ -36,7 +36,6 @@ __all__ = [
 ]  # fmt: skip
 
 SPARE_POSITIONS = 8  # of a decoder-only student from scratch, beyond its longest source and target
-T5_KIND = ("t5", "mt5", "umt5")  # the encoder-decoders whose output projection lib/training.py knows
 
 
 @dataclass
@@ -109,6 +108,11 @@ def make_tokenizer(settings: StudentSettings, texts: Iterable[str]) -> PreTraine
     if settings.tokenizer == "words":
         return words_tokenizer(texts) if settings.architecture == "t5" else continuing_tokenizer(texts)
     tokenizer = _load(AutoTokenizer, settings.tokenizer, "student.tokenizer")
+    if not tokenizer.is_fast:
+        raise UserError(
+            f"student.tokenizer: {settings.tokenizer!r} is slow: it cannot tell where in a text a token stands; "
+            "give one with a tokenizer.json"
+        )
     if tokenizer.eos_token_id is None:
         raise UserError(f"student.tokenizer: {settings.tokenizer!r} has no end token (eos); a student must know one")
     if tokenizer.pad_token_id is None and decoder_only(settings):
@@ -186,13 +190,13 @@ def _pretrained(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -
 def _auto(config: PretrainedConfig):
     """The class that loads this kind of model. Raises UserError for one that cannot be distilled into."""
     named = (config.architectures or ["?"])[0]
-    if config.is_encoder_decoder and config.model_type in T5_KIND:
+    if config.is_encoder_decoder and named.endswith(("ForConditionalGeneration", "LMHeadModel", "MTModel")):
         return AutoModelForSeq2SeqLM
     if not config.is_encoder_decoder and named.endswith(("ForCausalLM", "LMHeadModel", "GPT2Model")):
         return AutoModelForCausalLM
     raise UserError(
-        f"student.source: {config.name_or_path!r} is a {config.model_type} ({named}); allowed: an encoder-decoder of "
-        f"T5's kind ({', '.join(T5_KIND)}) or a decoder-only model that writes text (such as gpt2)"
+        f"student.source: {config.name_or_path!r} is a {config.model_type} ({named}); allowed: an encoder-decoder "
+        "(such as t5-small) or a decoder-only model (such as gpt2) that writes text"
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from torch.nn.functional import linear
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 from transformers import (
@@ -32,6 +33,7 @@ from transformers.optimization import Adafactor
 
 from lib.encoding import Encoded, collator
 from lib.errors import UserError
+from lib.forcing import output_projection, refuse_other_logits, scaled_states
 from lib.losses import multitask_loss, reduce_nll, target_nll
 from lib.student import Student
 
@@ -74,7 +76,7 @@ def task_nll(model, batch: dict) -> list[tuple[torch.Tensor, torch.Tensor, int]]
     """For each task of a batch: nll float[P] of its real target tokens, the row long[P] of each, and how many rows."""
     if not model.config.is_encoder_decoder:
         return [_one_continuation(model, task) for task in batch["tasks"]]
-    encoded = model.encoder(input_ids=batch["sources"], attention_mask=batch["mask"])[0]  # (N, S, D)
+    encoded = model.get_encoder()(input_ids=batch["sources"], attention_mask=batch["mask"])[0]  # (N, S, D)
     return [_one_task(model, encoded, batch["mask"], task) for task in batch["tasks"]]
 
 
@@ -131,6 +133,7 @@ def fit(
     transformers.logging.disable_progress_bar()
     if not encoded:
         raise UserError("no usable training examples: nothing to fit the student on")
+    refuse_other_logits(student)
     schedule = batches([e.tokens for e in encoded], plan.batch, plan.steps, plan.seed)
     optimizer = make_optimizer(student.model, plan)
     scheduler = get_cosine_schedule_with_warmup(optimizer, min(plan.warmup_steps, plan.steps // 2), plan.steps)
@@ -176,24 +179,25 @@ def _one_continuation(model, task: dict):
     """One task of a decoder-only student: the source is read and the target predicted in one pass."""
     hidden = model.get_decoder()(input_ids=task["inputs"], attention_mask=task["mask"], use_cache=False)[0]  # (B, T, D)
     real = task["targets"] >= 0
-    logits = model.get_output_embeddings()(hidden[real])  # (P, V): neither source nor padding reaches the projection
-    return target_nll(logits, task["targets"][real]), real.nonzero()[:, 0], len(real)
+    # neither source nor padding reaches the projection
+    return _nll(model, hidden[real], task["targets"][real]), real.nonzero()[:, 0], len(real)
 
 
 def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict):
     """Decode one task's targets over its rows of the shared encoder output."""
-    hidden = model.decoder(
+    hidden = model.get_decoder()(
         input_ids=task["inputs"],
         encoder_hidden_states=encoded[task["rows"]],
         encoder_attention_mask=mask[task["rows"]],
         use_cache=False,
     )[0]  # (B, T, D)
     real = task["targets"] >= 0
-    hidden = hidden[real]  # (P, D): padding never reaches the projection
-    if model.config.scale_decoder_outputs:
-        hidden = hidden * model.model_dim**-0.5
-    rows = real.nonzero()[:, 0]
-    return target_nll(model.lm_head(hidden), task["targets"][real]), rows, len(real)
+    return _nll(model, hidden[real], task["targets"][real]), real.nonzero()[:, 0], len(real)
+
+
+def _nll(model, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """float[P] of the states (P, D) that predict P target tokens."""
+    return target_nll(linear(scaled_states(model, hidden), *output_projection(model)), targets)
 
 
 def _arguments(plan: Plan, folder: Path, validated: bool) -> TrainingArguments:

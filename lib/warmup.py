@@ -13,8 +13,10 @@ the former without their question, so that P(c) is not out of distribution.
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from joblib import Parallel, delayed
@@ -23,12 +25,13 @@ from lib import paths
 from lib.draws import draw, uniform
 from lib.encoding import Encoded, kept_ends, limit_lengths, source_ids, target_ids
 from lib.errors import UserError
-from lib.forcing import completion
+from lib.examples import completion
 from lib.records import Question, Rationale
 from lib.scoring import Scorer
 from lib.settings import BASE, Slc
 from lib.settings import Student as StudentSettings
 from lib.student import Student, load_student, new_student
+from lib.text import sentences
 from lib.training import Plan, fit
 from lib.workers import one_thread_worker, workers_end
 
@@ -40,10 +43,17 @@ ANSWER_SHARE = 0.2  # with half of them, or each with both targets, RD told soun
 BATCH, LEARNING_RATES, LEARNING_RATE_STEPS = 16, {"t5": 0.03, "gpt2": 0.05}, 50
 
 
-def folds(ids: Iterable[str], n: int, seed: int) -> list[list[str]]:
-    """Ids cut into n parts of like size, each sorted; which part an id is in is random, but the same for equal ids."""
-    order = sorted(set(ids), key=lambda i: draw(f"fold/{seed}/{i}"))
-    return [sorted(order[i::n]) for i in range(n)]
+def folds(texts: Mapping[str, str], n: int, seed: int) -> list[list[str]]:
+    """Question ids cut into n parts of like size, each sorted; which part one is in is random, but the same again.
+
+    texts   question id -> text. Questions that share all but the last sentence ask about one story (SVAMP's siblings)
+            and stay together: who was warmed up on one knows much of the rationales of the other.
+    """
+    stories = defaultdict(list)
+    for question_id in sorted(texts):
+        stories["".join(sentences(texts[question_id])[:-1]) or texts[question_id]].append(question_id)
+    order = sorted(stories.values(), key=lambda ids: draw(f"fold/{seed}/{ids[0]}"))
+    return [sorted(question_id for ids in order[i::n] for question_id in ids) for i in range(n)]
 
 
 def warmup_examples(
@@ -81,9 +91,12 @@ def cross_fitted(
     """
     if not slc.warmup_steps or settings.source != "scratch":
         return [(as_it_is(settings, slc, seed, name), list(questions))]
-    parts = folds((q.question_id for q in questions), FOLDS, seed)
+    parts = folds({q.question_id: q.text for q in questions}, FOLDS, seed)
     if not all(parts):
-        raise UserError(f"slc.warmup_steps {slc.warmup_steps}: {len(questions)} train questions; cross-fitting needs 2")
+        raise UserError(
+            f"slc.warmup_steps {slc.warmup_steps}: {len(questions)} train questions; cross-fitting needs 2 "
+            "that do not share their story"
+        )
     held_out = [[q for q in questions if q.question_id in set(part)] for part in parts]
     seen = [[q for q in questions if q.question_id not in set(part)] for part in parts]
     warm = delayed(warmed_up)
@@ -133,8 +146,12 @@ def _warm_up(kept: Path, seen, questions, rationales, settings: StudentSettings,
         fit(student, encoded, plan, Path(folder))
     partial = kept.with_name(f"{kept.name}.{os.getpid()}.partial")
     student.save(partial)
-    if not kept.exists():
+    try:
         os.rename(partial, kept)
+    except OSError:  # another process was first, with the same student
+        if not kept.exists():
+            raise
+        shutil.rmtree(partial)
 
 
 def as_it_is(settings: StudentSettings, slc: Slc, seed: int, name: str) -> Scorer:

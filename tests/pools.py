@@ -24,6 +24,7 @@ def candidate(
         wrong_steps=wrong_steps,
     )
     rest = {"rd_masked": 1, "rd_own": 1, "log_p": -1, "log_p_answer": -1, "tokens": 9, "scorer": "tiny"} | score
+    rest = {"precision": "fp32", "rd_target": "(3 + 4)"} | rest
     row = {"question_id": question, "sample": sample, "slc": slc, "pmi": pmi, "rd": rd, "student": "base"} | rest
     return Candidate(rationale, None if slc is None else Score(**row), tuple(verdicts))
 

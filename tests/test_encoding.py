@@ -1,4 +1,4 @@
-"""Examples as token ids and as batches, by hand; decoder-only students as lib/forcing.py feeds them."""
+"""Examples as token ids and as batches, by hand; decoder-only students as they are scored."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from lib.encoding import (
 )
 from lib.errors import UserError
 from lib.examples import Example
-from lib.forcing import Pair, encode_pairs, start_token
+from lib.pairs import Pair, encode_pairs
 from lib.student import Student, new_student
 
 EXAMPLE = Example("a", "Ann has 10 pens.", "(10 + 2)", "There were 10 pens. 10 + 2 = 12.")
@@ -49,7 +49,7 @@ def test_a_rationale_and_its_label_are_fed_as_they_are_scored(student):
 
 def test_no_question_is_the_token_that_a_text_begins_with(student):
     [[begin]] = source_ids(student.tokenizer, [""], student.decoder_only)
-    assert begin == (start_token(student) if student.decoder_only else student.tokenizer.eos_token_id)
+    assert begin == student.tokenizer.convert_tokens_to_ids("<s>" if student.decoder_only else "</s>")
 
 
 def test_no_texts_have_no_ids(student):

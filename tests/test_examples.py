@@ -8,6 +8,7 @@ from tiny_world import data, question, rationale
 from lib.errors import UserError
 from lib.examples import (
     Example,
+    completion,
     judged_text,
     majority,
     majority_labels,
@@ -15,7 +16,6 @@ from lib.examples import (
     reasoning_examples,
     self_evaluation_examples,
 )
-from lib.forcing import completion
 from lib.tasks import get_task
 
 WORLD = data()

@@ -25,7 +25,16 @@ def score(r, rd: float, student: str = "base") -> Score:
     measured = dict.fromkeys(("slc", "pmi", "rd_masked", "rd_own", "log_p", "log_p_answer"), 0.0)
     place = {"chain": r.chain, "round": r.round} if isinstance(r, Refined) else {}
     return Score(
-        question_id=r.question_id, sample=r.sample, student=student, scorer="s", tokens=1, rd=rd, **measured, **place
+        question_id=r.question_id,
+        sample=r.sample,
+        student=student,
+        scorer="s",
+        precision="fp32",
+        rd_target="",
+        tokens=1,
+        rd=rd,
+        **measured,
+        **place,
     )
 
 

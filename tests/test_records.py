@@ -129,7 +129,16 @@ def test_ids_lead_from_an_evaluation_to_its_rationale_and_question():
 
 def test_a_score_belongs_to_a_rationale():
     measured = dict.fromkeys(("slc", "pmi", "rd", "rd_masked", "rd_own", "log_p", "log_p_answer"), 1.0)
-    score = Score(question_id="train-0", sample=2, student="base", scorer="t5", tokens=9, **measured)
+    score = Score(
+        question_id="train-0",
+        sample=2,
+        student="base",
+        scorer="t5",
+        precision="fp32",
+        rd_target="7",
+        tokens=9,
+        **measured,
+    )
     assert score.rationale_id == rationale(ROWS[0], 2).id
     assert score.id == "train-0/002 base"
 
@@ -139,7 +148,8 @@ def test_a_refined_rationale_is_told_from_the_original_and_its_score_follows_it(
     refined = Refined(**original.model_dump(), chain="slc_high", round=3)
     assert refined.id == "train-0/002@slc_high/3" and refined.id.split("/")[0] == "train-0"
     measured = dict.fromkeys(("slc", "pmi", "rd", "rd_masked", "rd_own", "log_p", "log_p_answer"), 1.0)
-    where = {"student": "base", "scorer": "t5", "tokens": 9, "chain": "slc_high", "round": 3}
+    how = {"scorer": "t5", "precision": "fp32", "rd_target": "7"}
+    where = {**how, "student": "base", "tokens": 9, "chain": "slc_high", "round": 3}
     assert Score(question_id="train-0", sample=2, **where, **measured).rationale_id == refined.id
 
 

@@ -80,7 +80,8 @@ def score(rows) -> list[Score]:
     """The higher its sample, the more consistent a rationale is to this student."""
     return [
         Score(
-            question_id=r.question_id, sample=r.sample, student="base", scorer="fake", chain=getattr(r, "chain", ""),
+            question_id=r.question_id, sample=r.sample, student="base", scorer="fake",
+            precision="fp32", rd_target="", chain=getattr(r, "chain", ""),
             round=getattr(r, "round", 0), slc=1.0 + r.sample, pmi=0, rd=1, rd_masked=1, rd_own=1, log_p=-1,
             log_p_answer=-1, tokens=10 + r.sample,
         )

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from lib.errors import UserError
-from lib.forcing import Pair, Sums
+from lib.forcing import Sums
+from lib.pairs import Pair
 from lib.score_store import ScoreStore, digest, pair_key
 from lib.student import Student, load_student
 from lib.words import words_tokenizer
@@ -89,7 +90,8 @@ def test_a_file_of_another_kind_is_refused_by_name(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from lib.forcing import Pair, Sums
+from lib.forcing import Sums
+from lib.pairs import Pair
 from lib.score_store import ScoreStore
 path, name, chunks = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 for chunk in range(chunks):

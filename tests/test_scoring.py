@@ -3,102 +3,25 @@
 import json
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from transformers import (
-    AutoTokenizer,
-    GPT2Config,
-    GPT2LMHeadModel,
-    GPT2Tokenizer,
-    T5Config,
-    T5ForConditionalGeneration,
-    set_seed,
-)
+from tiny import KINDS, QUESTIONS, RATIONALES, TARGETS, TEXTS, question, tiny_gpt2, tiny_t5
+from transformers import AutoTokenizer, GPT2Tokenizer
 
 from lib import forcing, scoring
 from lib.errors import UserError
-from lib.forcing import (
-    Encoded,
-    Pair,
-    batches_by_budget,
-    encode_pairs,
-    forced_log_probs,
-    forced_sums,
-    start_token,
-    token_log_probs,
-)
-from lib.masking import mask_answer
+from lib.pairs import Pair, encode_pairs, pairs_of
 from lib.records import Question, Rationale, Refined
 from lib.score_store import ScoreStore
-from lib.scoring import Scorer, pairs_of, rd_targets, score_all
+from lib.scoring import Scorer, score_all
 from lib.student import Student
-from lib.words import words_tokenizer
-
-TEXTS = [
-    ("Tom has 3 pens. He buys 4 pens. How many pens?", "He has 3. He buys 4. So 3 + 4 = 7.", "(3 + 4)"),
-    ("Tom has 3 pens. He buys 4 pens. How many pens?", "3 - 4 = 1.", "(3 - 4)"),
-    ("Tom has 3 pens. He buys 4 pens. How many pens?", "", "(3 + 4)"),
-    ("Ann has 8 cups in 2 boxes. How many cups a box, if each box has the same?", "8 / 2 = 4 cups.", "(8 / 2)"),
-    ("Ann has 8 cups in 2 boxes. How many cups a box, if each box has the same?", "8 / 2 = 4 cups.", "(8 / 2)"),
-]
 
 
-def question(i: int = 0, gold: str | None = "(3 + 4)") -> Question:
-    text, _, _ = TEXTS[i]
-    return Question(question_id=f"q{text[0]}", task="arithmetic", split="train", text=text, gold_label=gold)
-
-
-def rationale(i: int) -> Rationale:
-    text, reasoning, label = TEXTS[i]
-    return Rationale(
-        question_id=f"q{text[0]}",
-        sample=i,
-        split="train",
-        text=f"{reasoning} The answer is {label}.",
-        reasoning=reasoning,
-        teacher_label=label,
-        how="answer sentence",
-        correct=None,
-        wrong_steps=None,
-    )
-
-
-QUESTIONS = [question(0), question(3, "( 8.0 / 2.0 )")]
-RATIONALES = [rationale(i) for i in range(len(TEXTS))]
-TARGETS = rd_targets(QUESTIONS, RATIONALES, {}, "gold")
-
-
-def tiny_t5(tokenizer) -> Student:
-    set_seed(0)
-    config = T5Config(
-        vocab_size=len(tokenizer),
-        d_model=16,
-        d_kv=8,
-        d_ff=32,
-        num_layers=1,
-        num_decoder_layers=1,
-        num_heads=2,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
-    )
-    return Student(T5ForConditionalGeneration(config), tokenizer)
-
-
-def tiny_gpt2(tokenizer) -> Student:
-    set_seed(0)
-    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=256)
-    return Student(GPT2LMHeadModel(config), tokenizer)
-
-
-@pytest.fixture(scope="module", params=[tiny_t5, tiny_gpt2], ids=["encoder-decoder", "decoder-only"])
+@pytest.fixture(scope="module", params=KINDS)
 def student(request) -> Student:
-    return request.param(words_tokenizer(part for text in TEXTS for part in (" --> ###", *text)))
+    return KINDS[request.param]()
 
 
 def scorer(student: Student, **limits) -> Scorer:
@@ -111,13 +34,17 @@ def plain_log_probs(student: Student, pair: Pair) -> list[float]:
     model, tokenizer = student.model.eval(), student.tokenizer
     text = f"{pair.reasoning} --> {pair.answer}".strip()
     if model.config.is_encoder_decoder:
-        source = tokenizer(pair.question, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
-        target = tokenizer(text, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+        source, target = tokenizer(pair.question)["input_ids"], tokenizer(text)["input_ids"]
         logits = model(input_ids=torch.tensor([source]), labels=torch.tensor([target])).logits[0]
+        if target[0] == tokenizer.bos_token_id:  # a BART is given it, and predicts what follows
+            logits, target = logits[1:], target[1:]
     else:
         target = tokenizer(" " + text, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
         prompt = f"{pair.question} ###" if pair.question else None
-        before = tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else [start_token(student)]
+        begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        before = tokenizer(prompt)["input_ids"] if prompt else [begin]
+        if before[-1] == tokenizer.eos_token_id and prompt:  # a T5's tokenizer, lent to a decoder-only student
+            before = before[:-1]
         logits = model(torch.tensor([before + target])).logits[0, len(before) - 1 : -1]
     return logits.log_softmax(-1)[range(len(target)), target].tolist()
 
@@ -161,84 +88,6 @@ def assert_plain(student: Student, scores, rationales=RATIONALES) -> None:
         expected = plain_score(student, by_id[one.question_id], one, TARGETS[one.id])
         assert (score.rationale_id, score.student, score.scorer) == (one.id, "base", "tiny")
         assert_equal(score, expected)
-
-
-# -- log-probabilities -------------------------------------------------------------------------
-
-
-def test_token_log_probs_by_hand():
-    states = torch.tensor([[0.0, math.log(3)], [math.log(3), 0.0]])  # P = (1/4, 3/4), (3/4, 1/4)
-    found = token_log_probs(states, torch.eye(2), None, torch.tensor([1, 1]))
-    assert found.tolist() == pytest.approx([math.log(3 / 4), math.log(1 / 4)])
-
-
-def test_the_bias_counts_as_any_logit():
-    found = token_log_probs(torch.zeros(1, 2), torch.eye(2), torch.tensor([0.0, math.log(3)]), torch.tensor([1]))
-    assert found.tolist() == pytest.approx([math.log(3 / 4)])
-
-
-@pytest.mark.parametrize("at_once", [1, 7, 30, 10_000])
-@pytest.mark.parametrize("biased", [False, True])
-def test_slabs_of_the_vocabulary_give_the_whole_log_softmax(monkeypatch, at_once, biased):
-    monkeypatch.setattr(forcing, "LOGITS_AT_ONCE", at_once)
-    states, weight, targets = torch.randn(5, 3), torch.randn(11, 3) * 9, torch.tensor([0, 10, 4, 4, 7])
-    bias = torch.randn(11) if biased else None
-    expected = torch.nn.functional.linear(states, weight, bias).log_softmax(-1)[range(5), targets]
-    assert token_log_probs(states, weight, bias, targets).tolist() == pytest.approx(expected.tolist(), abs=1e-5)
-
-
-def test_words_of_no_probability_are_no_trouble_even_a_whole_slab(monkeypatch):
-    monkeypatch.setattr(forcing, "LOGITS_AT_ONCE", 2)
-    bias = torch.tensor([0.0, math.log(3), -math.inf, -math.inf])
-    found = token_log_probs(torch.zeros(1, 2), torch.zeros(4, 2), bias, torch.tensor([1]))
-    assert found.tolist() == pytest.approx([math.log(3 / 4)])
-
-
-def test_token_log_probs_is_fp32_in_bf16():
-    found = token_log_probs(torch.zeros(1, 2).bfloat16(), torch.eye(2).bfloat16(), None, torch.tensor([0]))
-    assert found.dtype == torch.float32
-
-
-def test_token_log_probs_of_large_bf16_logits_are_those_of_a_plain_log_softmax_and_never_above_0():
-    torch.manual_seed(0)
-    states, weight = (4 * torch.randn(200, 64)).bfloat16(), torch.randn(5000, 64).bfloat16()
-    logits = (states @ weight.T).float()  # up to about 100, each rounded to eight bits
-    targets = torch.where(torch.arange(200) % 2 == 0, logits.argmax(-1), torch.randint(0, 5000, (200,)))
-    found = token_log_probs(states, weight, None, targets)
-    assert found.max() <= 1e-5
-    assert torch.allclose(found, logits.log_softmax(-1)[range(200), targets], atol=1e-3)
-
-
-class Markov(torch.nn.Module):
-    """Two tokens: after 0 both are as likely, after 1 the next is 1 with probability 3/4."""
-
-    config, device = SimpleNamespace(is_encoder_decoder=False), torch.device("cpu")
-
-    def get_decoder(self):
-        return lambda input_ids, **_: (torch.nn.functional.one_hot(input_ids, 2).float(),)
-
-    def get_output_embeddings(self):
-        return SimpleNamespace(weight=torch.tensor([[0.0, 0.0], [0.0, math.log(3)]]), bias=None)
-
-
-HAND = [Encoded((), (1, 1, 0), (0, 2)), Encoded((0, 1), (1,), (0, 1)), Encoded((1, 0), (1, 0), (0, 1))]
-
-
-def test_two_token_vocabulary_by_hand():
-    expected = [[1 / 2, 3 / 4, 1 / 4], [3 / 4], [1 / 2, 1 / 4]]
-    for log_p, p in zip(forced_log_probs(Markov(), HAND, start=0), expected, strict=True):
-        assert np.exp(log_p).tolist() == pytest.approx(p)
-
-
-def test_sums_by_hand():
-    whole = [(3 / 32, 3), (3 / 4, 1), (1 / 8, 2)]
-    answer = [(3 / 8, 2), (3 / 4, 1), (1 / 2, 1)]
-    for sums, (p, n), (p_answer, n_answer) in zip(forced_sums(Markov(), HAND, start=0), whole, answer, strict=True):
-        assert tuple(sums) == pytest.approx((math.log(p), n, math.log(p_answer), n_answer))
-        assert (sums.mean, sums.answer_mean) == pytest.approx((math.log(p) / n, math.log(p_answer) / n_answer))
-
-
-# -- the engine --------------------------------------------------------------------------------
 
 
 def test_scores_equal_one_pair_at_a_time(student):
@@ -287,7 +136,7 @@ def test_equal_texts_are_scored_once_and_each_question_is_encoded_once(student, 
     one.score(QUESTIONS, RATIONALES, TARGETS)
     assert len(counted.rows) == len(set(counted.rows)) > 0
     seq2seq = student.model.config.is_encoder_decoder
-    assert len(counted.sources) == (3 if seq2seq else 0)  # two questions, and none
+    assert len(counted.sources) == (3 if seq2seq else 0)  # two questions, and no question
     before = len(counted.rows)
     one.score(QUESTIONS, RATIONALES, TARGETS)
     assert len(counted.rows) == before
@@ -357,8 +206,21 @@ def test_bf16_is_near_and_its_scores_are_kept_apart(student, tmp_path):
     rough = scorer(student, store=tmp_path, precision="bf16").score(QUESTIONS, RATIONALES, TARGETS)
     assert [s.slc for s in rough] != [s.slc for s in exact]
     assert [s.log_p for s in rough] == pytest.approx([s.log_p for s in exact], rel=0.02)
+    assert {s.precision for s in exact} == {"fp32"} and {s.precision for s in rough} == {"bf16"}
     assert len(list(tmp_path.iterdir())) == 2
     assert next(student.model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("budget", [1, 40])
+def test_in_bf16_a_score_may_depend_on_its_batch_but_little(student, budget):
+    together = scorer(student, precision="bf16").score(QUESTIONS, RATIONALES, TARGETS)
+    apart = scorer(student, precision="bf16", budget=budget).score(QUESTIONS, RATIONALES, TARGETS)
+    assert [s.log_p for s in apart] == pytest.approx([s.log_p for s in together], abs=0.03)
+
+
+def test_a_score_names_the_answer_that_its_rd_is_towards(student):
+    [score] = scorer(student).score(QUESTIONS, RATIONALES[1:2], {"qT/001": "(4 + 3)"})
+    assert (score.rd_target, score.precision) == ("(4 + 3)", "fp32")
 
 
 def test_an_unknown_precision_lists_the_allowed(student):
@@ -373,7 +235,7 @@ def test_a_model_that_changes_its_logits_is_refused(student):
             return replace(out, logits=torch.tanh(out.logits * 9))
 
     model = Squashed(student.model.config)
-    with pytest.raises(UserError, match="student Squashed: cannot be scored, its logits are no projection"):
+    with pytest.raises(UserError, match="student Squashed: cannot be scored or trained, its logits are no projection"):
         scorer(Student(model, student.tokenizer)).score(QUESTIONS, RATIONALES, TARGETS)
 
 
@@ -424,19 +286,6 @@ def test_real_rationales_by_real_tokenizers_equal_one_pair_at_a_time(make, kind,
         assert_equal(score, plain_score(student, asked, r, "Yes"))
 
 
-def test_the_answer_is_its_tokens_without_the_end(student):
-    [encoded] = encode_pairs(student, [Pair("Tom has 3 pens.", "3 + 4 = 7.", "(3 + 4)")])
-    first, last = encoded.answer
-    assert student.tokenizer.decode(encoded.target[first:last]) == "( 3 + 4 )"
-    assert encoded.target[last:] == (student.tokenizer.eos_token_id,)
-
-
-def test_no_question_is_the_end_alone_or_nothing(student):
-    [encoded] = encode_pairs(student, [Pair("", "3 + 4 = 7.", "(3 + 4)")])
-    seq2seq = student.model.config.is_encoder_decoder
-    assert encoded.source == ((student.tokenizer.eos_token_id,) if seq2seq else ())
-
-
 def test_no_rationales_no_scores(student):
     assert scorer(student).score(QUESTIONS, [], {}) == []
 
@@ -478,79 +327,3 @@ def test_each_question_is_scored_by_its_own_scorer_and_the_too_long_are_listed(s
     with pytest.raises(UserError, match="qA/003: its question is of none of the 1 scorers"):
         score_all(scorers[:1], RATIONALES, TARGETS)
     assert score_all([], [], {}) == ([], [])
-
-
-def test_an_answer_without_a_token_is_refused(student):
-    with pytest.raises(UserError, match="the answer '' has no token"):
-        encode_pairs(student, [Pair("Tom has 3 pens.", "3 + 4 = 7.", "")])
-
-
-@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), max_size=40), st.integers(1, 200), st.booleans())
-def test_batches_hold_every_row_once_and_keep_the_budget(sizes, budget, joined):
-    encoded = [Encoded((0,) * s, (0,) * t, (0, 1)) for s, t in sizes]
-    batches = batches_by_budget(encoded, budget, joined)
-    assert sorted(i for batch in batches for i in batch) == list(range(len(sizes)))
-    for batch in batches:
-        if joined:
-            width = max(sum(sizes[i]) for i in batch)
-        else:
-            width = max(sizes[i][0] for i in batch) + max(sizes[i][1] for i in batch)
-        assert len(batch) * width <= budget or len(batch) == 1
-
-
-# -- what RD is towards, and masking -----------------------------------------------------------
-
-
-def test_rd_is_towards_gold_else_the_majority_never_silently_the_own_answer():
-    asked, one = [question(0, None)], [RATIONALES[1]]
-    majority = {"qT": "(3 + 4)"}
-    assert rd_targets([question(0, "( 3.0 + 4.0 )")], one, majority, "gold") == {"qT/001": "( 3.0 + 4.0 )"}
-    assert rd_targets(asked, one, majority, "gold") == {"qT/001": "(3 + 4)"}
-    assert rd_targets(asked, one, majority, "majority") == {"qT/001": "(3 + 4)"}
-    assert rd_targets(asked, one, majority, "own") == {"qT/001": "(3 - 4)"}
-
-
-def test_the_gold_label_is_spelt_as_the_teacher_spells_it():
-    one = rationale(0).model_copy(update={"correct": True})
-    labels = ["(3+4)", "(4 + 3)", "(4 + 3)"]
-    by_teacher = [one.model_copy(update={"sample": i, "teacher_label": label}) for i, label in enumerate(labels)]
-    towards = rd_targets([question(0, "( 3.0 + 4.0 )")], by_teacher, {}, "gold")
-    assert set(towards.values()) == {"(4 + 3)"}
-
-
-def test_unknown_rd_target_lists_the_allowed():
-    with pytest.raises(UserError, match=r"slc\.rd_target: unknown 'glod'; allowed: gold, majority, own"):
-        rd_targets([], [], {}, "glod")
-
-
-@pytest.mark.parametrize(
-    "reasoning, answer, masked",
-    [
-        ("He has 3 + 4 = 7.", "( 3.0 + 4.0 )", "He has _ = 7."),
-        ("So (3+4) it is, not 13 + 4 or 3 + 41 or 3 + 4.5.", "(3 + 4)", "So _ it is, not 13 + 4 or 3 + 41 or 3 + 4.5."),
-        ("((3 + 4) * 2) = 14", "((3 + 4) * 2)", "_ = 14"),
-        ("(3 + 4) * (2 + 1) = 21", "(3 + 4) * (2 + 1)", "_ = 21"),
-        ("Yes, the eyes say yes.", "yes", "_, the eyes say _."),
-        ("Take .*, then yajo.", "yajo", "Take .*, then _."),
-        ("He has 3 × 4 = 12, 84 ÷ 2.", "( 3.0 * 4.0 )", "He has _ = 12, 84 ÷ 2."),
-        ("84 ÷ 2 = 42", "(84 / 2)", "_ = 42"),
-        ("It is 1,200, not 11,200 or 1200.5.", "1200", "It is _, not 11,200 or 1200.5."),
-        ("It costs $3.50.", "3.5", "It costs $_."),
-        ("It is -3, or 5 - 3, or 10-3.", "3", "It is -3, or 5 - _, or 10-_."),
-        ("Nothing here.", "(3 + 4)", "Nothing here."),
-        ("Nothing to mask.", "", "Nothing to mask."),
-    ],
-)
-def test_mask_answer(reasoning, answer, masked):
-    assert mask_answer(reasoning, answer) == masked
-
-
-NUMBERS, SIGNS = st.integers(0, 999), st.sampled_from("+-*/")
-PROSE = st.text("ab .,=", max_size=12)
-
-
-@given(NUMBERS, SIGNS, NUMBERS, PROSE, PROSE, st.sampled_from(["", ".0", ".00"]), st.sampled_from(["", " "]))
-def test_every_mention_of_an_equation_is_masked(a, sign, b, before, after, zero, space):
-    mention = f"{a}{zero}{space}{sign}{space}{b}"
-    masked = mask_answer(f"{before} {mention} {after} ({mention})", f"( {a}.0 {sign} {b}.0 )")
-    assert masked == f"{before} _ {after} _"

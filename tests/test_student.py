@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import KINDS
 from tiny_world import STUDENT, data
 from transformers import BertConfig, BertForMaskedLM, GPT2Tokenizer
 
@@ -204,7 +205,23 @@ def test_a_model_that_writes_no_text_is_refused(student, tmp_path):
     BertForMaskedLM(config).save_pretrained(tmp_path)
     student.tokenizer.save_pretrained(tmp_path)
     said = refusal(source=str(tmp_path), tokenizer=str(tmp_path))
-    assert said.startswith(f"student.source: '{tmp_path}' is a bert (BertForMaskedLM); allowed: an encoder-decoder of")
+    assert said.startswith(f"student.source: '{tmp_path}' is a bert (BertForMaskedLM); allowed: an encoder-decoder (")
+
+
+def test_a_slow_tokenizer_is_refused(monkeypatch, student, tmp_path):
+    student.save(tmp_path)
+    monkeypatch.setattr(type(student.tokenizer), "is_fast", False)
+    said = refusal(source=str(tmp_path), tokenizer=str(tmp_path))
+    assert said.startswith(f"student.tokenizer: '{tmp_path}' is slow") and "tokenizer.json" in said
+
+
+def test_a_bart_is_a_student_too(tmp_path):
+    bart = KINDS["as BART"]()
+    bart.save(tmp_path)
+    settings = STUDENT.model_copy(update={"source": str(tmp_path), "tokenizer": str(tmp_path)})
+    again = start_student(settings, bart.tokenizer, seed=0)
+    assert not again.decoder_only and not decoder_only(settings)
+    assert torch.equal(again.model.final_logits_bias, bart.model.final_logits_bias)
 
 
 def test_a_tokenizer_of_another_model_is_refused(student, tmp_path):

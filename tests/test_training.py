@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import beginning_tokenizer, tiny_bart, tiny_llama
 from tiny_world import STUDENT, data
 from torch.optim import AdamW
 from transformers import T5Config, T5ForConditionalGeneration
@@ -94,11 +95,18 @@ def untied(tokenizer) -> T5ForConditionalGeneration:
     return T5ForConditionalGeneration(config)
 
 
-@pytest.fixture(scope="module", params=["tied", "untied", "gpt2"])
+MADE = {
+    "tied": lambda: fresh(),
+    "untied": lambda: Student(untied(fresh().tokenizer), fresh().tokenizer),
+    "gpt2": lambda: fresh(architecture="gpt2"),
+    "bart": lambda: tiny_bart(beginning_tokenizer(TEXTS, "<s> $A </s>")),
+    "llama": lambda: tiny_llama(beginning_tokenizer(TEXTS, "<s> $A")),
+}
+
+
+@pytest.fixture(scope="module", params=MADE)
 def student(request) -> Student:
-    made = fresh(architecture="gpt2" if request.param == "gpt2" else "t5")
-    if request.param == "untied":
-        made = Student(untied(made.tokenizer), made.tokenizer)
+    made = MADE[request.param]()
     made.model.eval()
     return made
 

@@ -47,15 +47,27 @@ RATIONALES = [
 
 @given(st.lists(st.text(max_size=5)), st.integers(1, 4), st.integers(0, 5))
 def test_folds_cut_all_ids_into_parts_of_like_size(ids, n, seed):
-    parts = folds(ids, n, seed)
+    texts = {i: f"About {i}. How many?" for i in ids}
+    parts = folds(texts, n, seed)
     assert sorted(i for part in parts for i in part) == sorted(set(ids))
     assert len(parts) == n and max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert folds(ids[::-1], n, seed) == parts
+    assert folds(dict(reversed(texts.items())), n, seed) == parts
+
+
+@given(st.dictionaries(st.text(max_size=5), st.integers(0, 3), max_size=20), st.integers(1, 4), st.integers(0, 5))
+def test_questions_about_one_story_stay_together(story_of, n, seed):
+    parts = folds({i: f"Story {story}. Question {i}?" for i, story in story_of.items()}, n, seed)
+    stories = [{story_of[i] for i in part} for part in parts]
+    assert sum(map(len, stories)) == len(set(story_of.values()))
+
+
+def test_a_question_of_one_sentence_stands_for_itself():
+    assert sorted(map(len, folds({"a": "Is it so?", "b": "Is it not?"}, 2, 0))) == [1, 1]
 
 
 def test_folds_change_with_the_seed():
-    ids = [q.id for q in QUESTIONS]
-    assert len({str(folds(ids, 2, seed)) for seed in range(8)}) > 1
+    texts = {q.id: q.text for q in QUESTIONS}
+    assert len({str(folds(texts, 2, seed)) for seed in range(8)}) > 1
 
 
 @pytest.fixture(scope="module")
