@@ -3,9 +3,12 @@
 import sys
 
 import pytest
+import torch
+from tiny import KINDS
 
 from benchmarks import scoring
 from benchmarks import teacher as benchmark
+from lib.pairs import Pair, encode_pairs
 
 ROWS = {
     "ours : bare, create": 2.0, "ours : bare, post": 0.9, "replay of 20,000 (s)": 0.5, "connections": 0,
@@ -109,3 +112,23 @@ def test_both_ways_of_scoring_find_the_same(real_data):
     texts, student = scoring.real_pairs(real_data, 6), scoring.random_student(real_data, width=64, layers=1)
     assert len({text for _, text, _ in texts}) == 6
     assert scoring.ours(student, texts) == pytest.approx(scoring.plain(student, texts), rel=1e-5)
+
+
+def test_the_work_of_scoring_is_two_flops_a_weight_and_real_token(monkeypatch):
+    t5, texts = KINDS["encoder-decoder"](), [("Tom has 3", "3", "(3)"), ("Tom has 3", "4", "(4)")]
+    given = encode_pairs(t5, [Pair(*text) for text in texts])
+    # self-attention and feed-forward; the decoder's attention to the question besides; the norms' weights are few
+    layer, cross, head = 4 * 16 * 16 + 2 * 16 * 32, 4 * 16 * 16, len(t5.tokenizer) * 16
+    targets = 2 * sum(len(e.target) for e in given)
+    sources = len(given[0].source) + 1  # the question once, and none once
+    expected = 2 * (sources * layer + targets * (layer + cross + head))
+    assert scoring.flops(t5, texts) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["encoder-decoder", "decoder-only"])
+def test_a_shape_is_timed_with_its_share_of_the_peak(monkeypatch, kind):
+    monkeypatch.setattr(scoring, "SHAPES", {"tiny": lambda data: KINDS[kind]()})
+    monkeypatch.setattr(scoring, "real_pairs", lambda data, count: [("Tom has 3", "3", "(3)")])
+    rows = scoring.of_shape(None, "tiny", 1, 1, peak=1e-3)
+    assert rows["  share of the peak"] == pytest.approx(rows["  TFLOP/s"] / 1e-3)
+    assert rows["tiny on cpu (pairs/s)" if not torch.cuda.is_available() else "tiny on cuda (pairs/s)"] > 0
