@@ -23,6 +23,7 @@ from lib.errors import UserError
 from lib.records import write_atomically
 from lib.selection import check_strategy
 from lib.settings import Config, Finding, all_students
+from lib.similarity import get_similarity
 from lib.tasks import published_source
 from lib.tasks.reading import hub_of
 
@@ -44,7 +45,8 @@ def write_lock(config: Config) -> None:
 def refuse_mistakes(config: Config) -> None:
     """UserError for names and numbers that a later stage would refuse, before an earlier one costs anything.
 
-    Strategies; students; arms, what they name and whether there will be enough to feed them; findings; the headline.
+    Strategies; similarity; students; arms, what they name and whether there will be enough to feed them; findings;
+    the headline.
     """
     for key, specs in (("strategies", config.slc.strategies), ("refine.chains", config.slc.refine.chains)):
         for spec in specs:
@@ -52,6 +54,10 @@ def refuse_mistakes(config: Config) -> None:
                 check_strategy(spec)
             except UserError as error:
                 raise UserError(f"params.yaml: slc.{key}: {error}") from None
+    try:
+        get_similarity(config.slc.similarity)
+    except UserError as error:
+        raise UserError(f"params.yaml: slc.similarity: {error}") from None
     students = all_students(config.student, config.students)
     arms = with_labels(make_arms(config.train.arms, config.train), config.train.labels)
     for arm in arms.values():

@@ -147,6 +147,21 @@ def materials(recipe: Recipe, data: Data, seeds: Iterable[int]) -> dict[int, Mat
     return found
 
 
+def plainest(recipe: Recipe, data: Data, seed: int) -> Recipe:
+    """The recipe itself or, if with this seed its strategy takes every rationale of every question, with `first`.
+
+    Eight of eight rationales are the same eight, whatever ranked them: such arms learn alike and are one run.
+    """
+    if recipe.select == "first":
+        return recipe
+    pools = _candidates(recipe, data)
+    if any(len(pool) > recipe.rationales for pool in pools.values()):
+        return recipe
+    chosen = _chosen(recipe, pools, seed)
+    whole = all(len(chosen.get(question, ())) == len(pool) for question, pool in pools.items())
+    return recipe.model_copy(update={"select": "first"}) if whole else recipe
+
+
 def held_out(recipe: Recipe, data: Data) -> HeldOut:
     """Measurement questions; for arms with phase 1 also the teacher's test rationales, to be judged."""
     verdicts = {e.rationale_id: e.verdict for e in data.evaluations if e.split == "test" and e.sample == 0}

@@ -3,7 +3,8 @@
     runs, skipped = plan_runs(arms, data, cfg.train, all_students(cfg.student, cfg.students))
     runs[0].id          # "5f0c...": hash of the full recipe, the examples, the measurement questions and RECIPE_VERSION
 
-Renaming an arm changes no id. Arms that the data cannot feed are refused, or listed with the reason.
+Renaming an arm changes no id, nor does it matter which strategy takes all there are. Arms that the data cannot feed
+are refused, or listed with the reason.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from lib.arms import Arm, Recipe
 from lib.encoding import encode
 from lib.errors import UserError
 from lib.examples import ARROW, Example
-from lib.material import Data, HeldOut, Material, held_out, load_data, materials, unchosen, unfed
+from lib.material import Data, HeldOut, Material, held_out, load_data, materials, plainest, unchosen, unfed
 from lib.settings import Student as StudentSettings
 from lib.settings import Train
 from lib.student import decoder_only, make_tokenizer
@@ -71,7 +72,8 @@ def plan_runs(
     _refuse_unknown_students([arms[name] for name in arms if name in needed], students)
     reasons = {name: reason for name in needed if (reason := unfed(arms[name], data))}
     fed = [name for name in arms if name in needed and name not in reasons]
-    found = {name: materials(arms[name].recipe, data, train.seeds) for name in fed}
+    plain = {name: {seed: plainest(arms[name].recipe, data, seed) for seed in train.seeds} for name in fed}
+    found = {name: _materials(plain[name], data) for name in fed}
     reasons |= {name: unchosen(arms[name].recipe, data) for name in fed if not all(r for _, r in found[name].values())}
     skipped = {name: reason for name in wanted if (reason := _reason(arms[name], reasons))}
     if skipped and train.unfed == "refuse":
@@ -82,21 +84,30 @@ def plan_runs(
         run
         for name in wanted
         if name not in skipped
-        for run in _runs_of(arms[name], arms, data, found[name], means, train, students, known)
+        for run in _runs_of(arms[name], plain[name], arms, data, found[name], means, train, students, known)
     ]
     return runs, skipped
 
 
+def _materials(recipes: dict[int, Recipe], data: Data) -> dict[int, Material]:
+    """What each seed's recipe learns from; seeds that choose alike share one object."""
+    found = {}
+    for recipe in dict.fromkeys(recipes.values()):
+        found |= materials(recipe, data, [seed for seed, own in recipes.items() if own == recipe])
+    return {seed: found[seed] for seed in recipes}
+
+
 def _runs_of(
-    arm: Arm, arms, data: Data, found: dict[int, Material], means: dict[int, Means], train: Train, students, tokenizers
-) -> list[Run]:
+    arm: Arm, plain: dict[int, Recipe], arms, data: Data, found: dict[int, Material], means: dict[int, Means],
+    train: Train, students, tokenizers,
+) -> list[Run]:  # fmt: skip
     """One run a seed."""
     student, tokenizer = students[arm.recipe.student], tokenizers[_tokenizer_key(arm.recipe)]
     measured = held_out(arm.recipe, data)
     digests = {id(phases): _digest([[e.as_dict() for e in p] for p in phases], measured) for phases in found.values()}
     runs = []
     for seed, phases in found.items():
-        recipe = _with_steps(arm, arms, means[seed])
+        recipe = _with_steps(arm, arms, means[seed]).model_copy(update={"select": plain[seed].select})
         runs.append(
             Run(
                 id=_run_id(recipe, student, train, seed, digests[id(phases)], tokenizer),

@@ -15,13 +15,17 @@ from html import escape, unescape
 from pathlib import Path
 
 from lib import paths
+from lib.config import load_config
 from lib.errors import UserError
+from lib.figures import save_figure, style
+from lib.figures_selection import grouped_dots
 from lib.records import write_atomically
 from lib.render import data_uri, markdown, page
 
 INDEX = paths.REPORTS / "index.html"
 README = paths.ROOT / "README.md"
 SWEEPS = paths.REPORTS / "sweeps"
+STAGE = "report"  # by which its own figure is filed
 SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
 # The one table and the one figure that answer the question; written by the last notebook.
 HEADLINE = "05_ablate"
@@ -29,6 +33,8 @@ HEADLINE_TABLE = paths.TABLES / HEADLINE / "main.md"
 HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
 BEGIN = "<!-- results: begin; written by `make reproduce`, do not edit -->"
 END = "<!-- results: end -->"
+
+SlcRow = tuple[str, str, str, float, float, float]  # task, student, profile; mean SLC and its interval
 
 
 def write_index() -> Path:
@@ -120,20 +126,35 @@ def _mean_slc() -> str:
     if not rows:
         return ""
     note = "How much the question helps each student to predict the teacher's rationales, before it learns from them "
-    note += "(1: not at all). Intervals resample questions."
+    note += "(1: not at all). Intervals of 95 % resample questions."
     head = "".join(f"<th>{name}</th>" for name in ("task", "student", "profile", "mean SLC"))
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "\n".join(_slc_line(*row) for row in rows)
     table = f'<table class="results"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
-    return f'<h2>Mean SLC by student and task</h2>\n<p>{note}</p>\n<div class="table">{table}</div>'
+    figure = _slc_figure(rows, note)
+    return f'<h2>Mean SLC by student and task</h2>\n{figure}\n<div class="table">{table}</div>'
 
 
-def _slc_rows(found: dict) -> list[tuple[str, ...]]:
-    """One notebook's mean SLC: (task, student, profile, mean with its interval); none where it does not say."""
+def _slc_rows(found: dict) -> list[SlcRow]:
+    """One notebook's mean SLC, a row a student; none where it does not say."""
     where = [str(found.get(key, "–")) for key in ("task", "profile")]
-    return [
-        (where[0], student, where[1], f"{mean:.3f} [{low:.3f}, {high:.3f}]")
-        for student, (mean, low, high) in found.get("slc_by_student", {}).items()
-    ]
+    return [(where[0], student, where[1], *own) for student, own in found.get("slc_by_student", {}).items()]
+
+
+def _slc_line(task: str, student: str, profile: str, mean: float, low: float, high: float) -> str:
+    cells = (task, student, profile, f"{mean:.3f} [{low:.3f}, {high:.3f}]")
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _slc_figure(rows: list[SlcRow], note: str) -> str:
+    """The same rows as dots with their intervals, a group for each task and profile."""
+    groups: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for task, student, profile, *own in rows:
+        groups.setdefault(f"{task}, profile {profile}", {})[student] = tuple(own)
+    figure = grouped_dots(groups, "mean SLC (1 = the question does not help)", reference=1, text="{:.2f}".format)
+    said = "; ".join(
+        f"{name}: {', '.join(f'{s} {own[0]:.2f}' for s, own in of.items())}" for name, of in groups.items()
+    )
+    return save_figure(figure, "mean-slc", note, f"Dot plot of mean SLC. {said}.", STAGE).data
 
 
 def _alternative(svg: str) -> str:
@@ -158,6 +179,8 @@ def main(arguments: list[str]) -> int:
         if arguments == ["readme"]:
             update_readme()
         else:
+            cfg = load_config(stage="report")
+            style(cfg.figures)
             print(f"report: {write_index().relative_to(paths.ROOT)}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -215,6 +215,7 @@ class Slc(Section):
     rd_target: Literal["gold", "majority", "own"]
     strategies: Annotated[list[str], Field(min_length=1), AfterValidator(_no_twice)]
     keep: Count
+    similarity: str
     judged: Annotated[int, Field(ge=0)]
     refine: Refine
 

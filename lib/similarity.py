@@ -87,6 +87,21 @@ def get_similarity(name: str) -> Matrix:
     raise UserError(f"unknown similarity {name!r}; allowed: {_allowed()}")
 
 
+def unpooled(name: str) -> Matrix:
+    """`get_similarity`, but what two texts have in common does not depend on which others stand beside them.
+
+    tfidf weighs a token by the texts that it is fitted on: here by the two that are compared, nothing else.
+    """
+    matrix = get_similarity(name)
+    return partial(_pair_by_pair, matrix) if matrix is tfidf else matrix
+
+
+def in_words(name: str) -> str:
+    """What a similarity is, for a caption: "token-set Jaccard", "cosine of TF-IDF vectors", ... of a model."""
+    known = {"jaccard": "token-set Jaccard", "tfidf": "cosine of TF-IDF vectors"}
+    return known.get(name, f"cosine of embeddings by {name}")
+
+
 def words(text: str) -> list[str]:
     """The lower-cased words, numbers and operators of a text, in order; punctuation does not count."""
     return re.findall(r"\d+(?:\.\d+)?|\w+|[-+*/=]", text.lower())
@@ -113,6 +128,14 @@ def groups(alike: np.ndarray, count: int) -> list[list[int]]:
         for number, (left, right) in enumerate(merges[: texts - count, :2].astype(int)):
             clusters[texts + number] = sorted(clusters.pop(left) + clusters.pop(right))
     return list(clusters.values())
+
+
+def _pair_by_pair(matrix: Matrix, texts: Sequence[str]) -> np.ndarray:
+    alike = np.ones((len(texts), len(texts)))
+    for i, first in enumerate(texts):
+        for j in range(i):
+            alike[i, j] = alike[j, i] = matrix([first, texts[j]])[0, 1]
+    return alike
 
 
 def _overlap(first: frozenset[str], second: frozenset[str]) -> float:

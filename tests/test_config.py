@@ -14,7 +14,7 @@ from lib.comparison import place, slug
 from lib.config import declared_params, load_config, parse_config
 from lib.errors import UserError
 from lib.inputs import refuse_mistakes
-from lib.settings import TaskName
+from lib.settings import TaskName, all_students
 from lib.tasks import TASKS
 
 PROFILES = sorted((paths.ROOT / "params").glob("*.yaml"))
@@ -57,7 +57,7 @@ def test_every_profiles_findings_have_a_place_and_a_file_each(path):
     assert len(placed) == len(config.ablate.findings), "their figures would overwrite each other"
 
 
-@pytest.mark.parametrize("name", ["levels", "levels-coin-flip", "selectors", "refinement"])
+@pytest.mark.parametrize("name", ["levels", "levels-coin-flip", "selectors", "refinement", "paper-pecotd"])
 def test_a_sweep_shows_its_findings_and_uses_every_arm(name):
     config = load_config(paths.ROOT / "params" / f"{name}.yaml")
     shown = {arm for finding in config.ablate.findings.values() for arm in finding.arms}
@@ -313,8 +313,28 @@ def test_pecotd_asks_a_base_model_and_compares_levels_of_slc(name):
     levels = ["accurate | random", "accurate | slc_high", "accurate | slc_low"]
     assert (c.slc.strategies, c.slc.keep) == (levels, 1)
     learn = [a for a in arms_of(c).values() if a.explain]
-    assert [a.select for a in learn if a.rationales == 1] == levels
     assert {a.format for a in learn} == {"rationale then answer"}
+    of_one = {(a.student, a.select) for a in learn if a.rationales == 1 and not a.round}
+    students = {"base": "t5-large", "t5-small": "t5-small", "t5-base": "t5-base"}
+    students |= {"gpt2-small": "gpt2", "gpt2-medium": "gpt2-medium", "gpt2-large": "gpt2-large"}
+    assert of_one == {(name, level) for name in students for level in levels}  # tables 1 and 2
+    found = {name: own.source.split("/")[1] for name, own in all_students(c.student, c.students).items()}
+    assert found == students
+    assert all(own.source == own.tokenizer for own in all_students(c.student, c.students).values())
+
+
+@pytest.mark.parametrize("name", [name for name in PAPERS if name.startswith("paper-pecotd")])
+def test_pecotd_refines_in_rounds_of_100_and_learns_from_the_last(name):
+    c = paper(name)
+    refine = c.slc.refine
+    assert (refine.rounds, refine.exemplars, refine.questions) == (3, 5, 100)
+    assert refine.chains[0] == "slc_high" and {"random", "slc_low"} < set(refine.chains)
+    refined = [a for a in arms_of(c).values() if a.round]
+    assert {a.round for a in refined} == {3}, "earlier rounds ask about 100 questions only"
+    assert {a.chain for a in refined} == set(refine.chains) and {a.student for a in refined} == {"base"}
+    [title] = [title for title in c.ablate.findings if title.startswith("Three CoTs")]  # figure 5
+    figure = [arms_of(c)[arm] for arm in c.ablate.findings[title].arms]
+    assert [(a.rationales, a.round) for a in figure] == [(3, 0), (3, 0), (3, 3), (8, 0)]
 
 
 @pytest.mark.parametrize("name", [name for name in PAPERS if name.startswith("paper-morsd")])

@@ -281,3 +281,9 @@ def test_mistakes_are_found_without_loading_what_trains():
     code = "import sys, lib.inputs; sys.exit(str({'torch', 'transformers'} & set(sys.modules) or ''))"
     result = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, timeout=60)
     assert result.stderr.strip() == ""
+
+
+def test_an_unknown_similarity_is_refused_at_once():
+    said = mistaken(slc__similarity="cosine")
+    assert said.startswith("params.yaml: slc.similarity: unknown similarity 'cosine'; allowed: jaccard, tfidf, ")
+    assert mistaken(slc__similarity="sentence-transformers/all-MiniLM-L6-v2") == ""  # loaded where it is first used

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from pools import candidate
 from tiny_world import STUDENT, TRAIN, data, runs
 
 from lib.arms import make_arms
@@ -133,6 +134,35 @@ def test_the_seed_of_a_run_chooses_its_rationales():
     assert len({run.reasoning_phase for run in planned if run.arm == "first"}) == 1
     alone = runs({"random": {"select": "random"}}, seeds=[2])
     assert [(run.id, run.reasoning_phase) for run in alone] == [(planned[2].id, drawn[2])]
+
+
+@pytest.mark.parametrize("select", ["random", "all", "random | take(3)", "distinct(1.0)", "slc_low"])
+@pytest.mark.parametrize("rest", [{}, {"evaluations": 2}, {"labels": "majority", "explain": False}])
+def test_strategies_that_take_all_there_are_are_one_run(select, rest):
+    world = data()
+    if select == "slc_low":
+        row = candidate(0).score
+        own = [r for r in world.rationales if r.split == "train"]
+        slc = [{"question_id": r.question_id, "sample": r.sample, "slc": 9.0 - r.sample} for r in own]
+        world = replace(world, scores=[row.model_copy(update=one) for one in slc])
+    plain, other = (one({"rationales": 3, **how, **rest}, world) for how in ({}, {"select": select}))
+    assert other.id == plain.id
+    assert (other.reasoning_phase, other.evaluation_phase) == (plain.reasoning_phase, plain.evaluation_phase)
+
+
+@pytest.mark.parametrize("difference", [{"rationales": 2, "select": "random"}, {"rationales": 3, "select": "accurate"}])
+def test_a_strategy_that_leaves_some_out_is_a_run_of_its_own(difference):
+    rationales = difference["rationales"]
+    run = one(difference)
+    assert run.id != one({"rationales": rationales}).id and run.recipe.select == difference["select"]
+
+
+def test_what_takes_all_of_one_question_and_not_of_another_is_a_run_of_its_own():
+    world = data()
+    [first] = [r for r in world.rationales if r.id == "train-0/000"]
+    twice = replace(world, rationales=[r for r in world.rationales if r.id != "train-0/001"] + [
+        first.model_copy(update={"sample": 1})])  # fmt: skip
+    assert one({"rationales": 3, "select": "distinct(1.0)"}, twice).recipe.select == "distinct(1.0)"
 
 
 def test_tokens_are_matched_to_the_run_of_the_same_seed():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -19,8 +20,10 @@ README = f"# Title\n\n{report.BEGIN}\nold\n{report.END}\n\nMore.\n"
 def repository(tmp_path, monkeypatch):
     """Patches every path; `write_reports` fills it."""
     reports = tmp_path / "reports"
+    shutil.copy(paths.ROOT / "dvc.yaml", tmp_path)
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setattr(paths, "REPORTS", reports)
+    monkeypatch.setattr(paths, "FIGURES", reports / "figures")
     places = {"INDEX": "index.html", "SWEEPS": "sweeps", "HEADLINE_TABLE": "tables/05_ablate/main.md"}
     places["HEADLINE_FIGURE"] = "figures/05_ablate/main.svg"
     for name, place in places.items():
@@ -143,6 +146,20 @@ def test_mean_slc_stands_by_task_and_student_whatever_they_are_called():
         ["coin_flip", "a | &lt;b&gt;", "coins", "1.000 [1.000, 1.000]"],
         ["coin_flip", "base", "coins", "0.900 [0.800, 1.000]"],
     ]
+
+
+def test_mean_slc_is_drawn_for_one_student_and_for_several_of_several_tasks():
+    write_reports()
+    said = {"headline": "h", "profile": "default", "task": "arithmetic", "slc_by_student": {"base": [1.5, 1.25, 1.75]}}
+    (paths.REPORTS / "metrics" / "03_slc.json").write_text(json.dumps(said), encoding="utf-8")
+    one = report.write_index().read_text(encoding="utf-8")
+    kept = paths.FIGURES / "report" / "mean-slc.svg"
+    assert "Dot plot of mean SLC. arithmetic, profile default: base 1.50." in kept.read_text(encoding="utf-8")
+    assert "Intervals of 95 % resample questions." in one and faults(one) == []
+    write_sweep("coins", slc={"base": [0.9, 0.8, 1.0], "a < b": [1, 1, 1]}, task="coin_flip")
+    two = report.write_index().read_text(encoding="utf-8")
+    assert "arithmetic, profile default: base 1.50; coin_flip, profile coins: a &lt; b 1.00, base 0.90." in two
+    assert two.count('id="figure-report-mean-slc"') == 1 and faults(two) == []
 
 
 def test_a_sweep_without_results_is_named():

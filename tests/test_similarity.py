@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from lib.errors import UserError
-from lib.similarity import SIMILARITIES, get_similarity, groups, jaccard, jaccard_matrix, tfidf, tokens, words
+from lib.similarity import (
+    SIMILARITIES,
+    get_similarity,
+    groups,
+    in_words,
+    jaccard,
+    jaccard_matrix,
+    tfidf,
+    tokens,
+    unpooled,
+    words,
+)
 
 TEXTS = st.lists(st.text(max_size=20) | st.sampled_from(["3 + 4 = 7", "4 + 3 = 7", "he has", "...", ""]), max_size=6)
 
@@ -174,3 +185,26 @@ def test_an_embedding_that_is_not_finite_is_refused(monkeypatch):
     monkeypatch.setattr("lib.similarity._model", lambda name: Broken())
     with pytest.raises(UserError, match="similarity 'a/b': an embedding that is not finite, of 'two'"):
         get_similarity("a/b")(["two", "one"])
+
+
+def test_unpooled_does_not_depend_on_the_other_texts():
+    texts = ["3 + 4 = 7", "It is 7", "It is 7 cups", "7"]
+    assert tfidf(texts[:2])[0, 1] != tfidf(texts)[0, 1]  # what it is for
+    alone = unpooled("tfidf")
+    assert alone(texts)[0, 1] == alone(texts[:2])[0, 1] == tfidf(texts[:2])[0, 1]
+    assert np.array_equal(alone(texts), alone(texts).T) and (np.diag(alone(texts)) == 1).all()
+    assert alone([]).shape == (0, 0)
+
+
+def test_others_are_unpooled_as_they_are():
+    assert unpooled("jaccard") is jaccard_matrix
+    with pytest.raises(UserError, match="unknown similarity 'cosine'"):
+        unpooled("cosine")
+
+
+def test_what_a_similarity_is_called_in_a_caption():
+    assert [in_words(name) for name in (*SIMILARITIES, "a/b")] == [
+        "token-set Jaccard",
+        "cosine of TF-IDF vectors",
+        "cosine of embeddings by a/b",
+    ]
