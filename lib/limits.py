@@ -10,14 +10,14 @@ targets   rationale id -> the answer that RD is computed towards (`pairs.rd_targ
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lib.pairs import Pair, encode_pairs, pairs_of
-from lib.records import Question, Rationale
+from lib.records import Question, Rationale, Refined
 from lib.scoring import Scorer
 
 Scorers = Sequence[tuple[Scorer, Sequence[Question]]]
 
 
 def lengths(scorers: Scorers, rationales: Iterable[Rationale], targets: Mapping[str, str]) -> list[dict]:
-    """A row a rationale, in the order of scorers: how many tokens its texts take, beside what the student takes.
+    """A row a rationale, by question and sample: how many tokens its texts take, beside what the student takes.
 
     question, completion   the longest of all sequences that the scores are made of: with the rationale's own answer
                            and with the target, with and without the answer masked
@@ -26,11 +26,11 @@ def lengths(scorers: Scorers, rationales: Iterable[Rationale], targets: Mapping[
     for scorer, question, rationale in _placed(scorers, rationales):
         encoded = encode_pairs(scorer.student, pairs_of(question, rationale, targets[rationale.id]))
         source, target = (max(len(one[i]) for one in encoded) for i in (0, 1))
-        rows.append(
-            {"question_id": question.id, "sample": rationale.sample, "question": source, "completion": target}
-            | {"longest question": scorer.max_source, "longest completion": scorer.max_target}
-        )
-    return rows
+        row = {"question_id": question.id, "sample": rationale.sample}
+        row |= {"chain": rationale.chain, "round": rationale.round} if isinstance(rationale, Refined) else {}
+        row |= {"question": source, "completion": target}
+        rows.append(row | {"longest question": scorer.max_source, "longest completion": scorer.max_target})
+    return sorted(rows, key=lambda row: (row["question_id"], row["sample"]))
 
 
 def unknown_tokens(scorers: Scorers, rationales: Iterable[Rationale], targets: Mapping[str, str]) -> tuple[int, int]:

@@ -53,9 +53,9 @@ def by_sample(pool: list[Candidate], seed: int) -> list[Candidate]:
     return sorted(pool, key=lambda c: c.rationale.sample)
 
 
-def shuffled(pool: list[Candidate], seed: int) -> list[Candidate]:
-    """In an order that only the seed and the rationales' ids decide."""
-    return sorted(pool, key=lambda c: _draw(c, seed, "random"))
+def shuffled(pool: list[Candidate], seed: int, purpose: str = "random") -> list[Candidate]:
+    """In an order that only the seed, the rationales' ids and the purpose decide."""
+    return sorted(pool, key=lambda c: _draw(c, seed, purpose))
 
 
 def highest(field: str) -> Step:
@@ -134,7 +134,7 @@ def diversity(clusters: Count = 3, each: Count = 1, similarity: str = "tfidf") -
     matrix = get_similarity(similarity)
 
     def step(pool: list[Candidate], seed: int) -> list[Candidate]:
-        drawn = shuffled(pool, seed)
+        drawn = shuffled(pool, seed, "clusters")
         found = groups(matrix([c.rationale.reasoning for c in drawn]), clusters)
         turn = sorted(found, key=lambda group: (-len(group), min(group)))
         place = {c.rationale.id: i for i, c in enumerate(pool)}

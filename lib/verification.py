@@ -66,10 +66,14 @@ def _step(sentence: str, judge: Callable[[str], Judgement]) -> Step:
 
 
 def check_equations(rationale: str) -> Check:
-    """The arithmetic of every stated equation, whatever the question."""
+    """The arithmetic of every stated equation, whatever the question.
+
+    Two bare numbers are no arithmetic: "13 chairs per set = 143 chairs" and "1 dozen = 12" say something of units.
+    """
 
     def judge(sentence: str) -> Judgement:
-        found = equations(sentence)
+        pairs = [pair for equation in equations(sentence) for pair in pairwise(equation)]
+        found = [pair for pair in pairs if not all(is_number(side.strip("() ")) for side in pair)]
         return next(filter(None, map(false_arithmetic, found)), RIGHT) if found else UNCHECKED
 
     return check_sentences(rationale, judge)
@@ -83,7 +87,7 @@ Equation = tuple[str, ...]  # its sides, evenly spaced: ("12 + 7", "19")
 _SIGNS = {
     "+": "plus",
     "-": "minus",
-    "*": "times|multiplied by",
+    "*": "times|multiplied by|x",
     "/": "divided by",
     "~": "is equal to|equals|is|are|makes|gives",
 }

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -141,9 +140,9 @@ def _warm_up(kept: Path, seen, questions, rationales, settings: StudentSettings,
     encoded = limit_lengths(
         encoded, settings.max_source_tokens, settings.max_target_tokens, settings.max_truncated_share
     )
-    with tempfile.TemporaryDirectory(prefix="warm-up-") as folder:
-        plan = Plan(slc.warmup_steps, BATCH, LEARNING_RATES[settings.architecture], LEARNING_RATE_STEPS, seed=seed)
-        fit(student, encoded, plan, Path(folder))
+    plan = Plan(slc.warmup_steps, BATCH, LEARNING_RATES[settings.architecture], LEARNING_RATE_STEPS, seed=seed)
+    under_way = kept.with_name(f"{kept.name}.under-way")  # an interrupted warm-up goes on from there
+    fit(student, encoded, plan, under_way)
     partial = kept.with_name(f"{kept.name}.{os.getpid()}.partial")
     student.save(partial)
     try:
@@ -152,6 +151,7 @@ def _warm_up(kept: Path, seen, questions, rationales, settings: StudentSettings,
         if not kept.exists():
             raise
         shutil.rmtree(partial)
+    shutil.rmtree(under_way, ignore_errors=True)
 
 
 def as_it_is(settings: StudentSettings, slc: Slc, seed: int, name: str) -> Scorer:

@@ -6,7 +6,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from lib.limits import lengths, unknown_tokens
-from lib.records import Question, Rationale
+from lib.records import Question, Rationale, Refined
 from lib.scoring import Scorer
 from lib.student import Student
 from lib.words import continuing_tokenizer, words_tokenizer
@@ -36,6 +36,18 @@ def test_lengths_by_hand():
     # Tom has 3 pens . </s>, and 3 + 4 = 7 . - - > ( 3 + 4 ) </s>
     asked = {"question_id": "q", "sample": 2, "question": 6, "completion": 15}
     assert found == asked | {"longest question": 5, "longest completion": 9}
+
+
+def test_rows_come_by_question_and_a_rewritten_one_says_of_which_round_it_is():
+    rows = [rationale("q", 1), rationale("q", 0), rationale("p")]
+    rows[1] = Refined(**rows[1].model_dump(), chain="slc_high", round=2)
+    scorers = [(scorer(words_tokenizer(KNOWN)), [QUESTION]), (scorer(words_tokenizer(KNOWN)), [OTHER])]
+    found = lengths(scorers, rows, targets(*rows))
+    assert [(row["question_id"], row["sample"], row.get("chain")) for row in found] == [
+        ("p", 0, None),
+        ("q", 0, "slc_high"),
+        ("q", 1, None),
+    ]
 
 
 def test_the_longer_answer_counts():

@@ -272,3 +272,18 @@ def test_checking_is_fast():
         for question, rationale in zip(questions, rationales):
             get_task("arithmetic").check(question, rationale)
     assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize(
+    "sentence, wrong, checked",
+    [
+        ("13 chairs per set = 143 chairs.", None, False),  # units, not arithmetic
+        ("1 dozen = 12.", None, False),
+        ("11 sets x 13 chairs per set = 143 chairs.", None, True),
+        ("11 sets x 13 chairs per set = 144 chairs.", "11 * 13 is 143, not 144", True),
+        ("3 + 4 = 7 = 8.", None, True),  # 7 = 8 alone refutes nothing
+    ],
+)
+def test_two_bare_numbers_are_no_arithmetic(sentence, wrong, checked):
+    [step] = check_equations(sentence).steps
+    assert (step.wrong, step.checked) == (wrong, checked)
