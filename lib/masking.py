@@ -12,7 +12,8 @@ def mask_answer(reasoning: str, answer: str, mask: str = MASK) -> str:
 
     Spaces, outer brackets, other signs for an operator, a number's zeros at the end and commas between its thousands do
     not hide a mention: masking ( 3.0 * 4.0 ) turns "He has 3 × 4 = 12." into "He has _ = 12.". Only the whole answer
-    counts: "yes" is masked in "so yes", not in "eyes", and 3 not in "-3".
+    counts: "yes" is masked in "so yes", not in "eyes", and 3 not in "-3". A verdict in other words ("would not be able
+    to") cannot be told and stays: of a yes/no question masked RD is often RD.
     """
     mentions = _mentions(answer)
     return mentions.sub(lambda _: mask, reasoning) if mentions else reasoning
