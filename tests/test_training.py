@@ -1,30 +1,20 @@
-"""Training: the loss of a batch against plain Hugging Face, the schedule, and resuming bit for bit."""
+"""Training: the best weights, patience, resuming bit for bit, and what it says when it cannot go on."""
 
 import copy
-from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tiny_world import STUDENT, data
 from torch.optim import AdamW
-from transformers import T5Config, T5ForConditionalGeneration
 from transformers.optimization import Adafactor
 
-from lib.encoding import Encoded, collator, encode
+from lib.encoding import Encoded, encode, step_collator
 from lib.errors import UserError
 from lib.examples import Example
+from lib.forward import batch_loss
 from lib.student import Student, new_student
-from lib.training import (
-    Plan,
-    batch_loss,
-    batches,
-    fit,
-    make_optimizer,
-    seconds_per_token,
-)
+from lib.training import Plan, fit, make_optimizer, seconds_per_token
 
 TEXTS = data().training_texts()
 EXAMPLES = [
@@ -47,123 +37,9 @@ def encoded(student: Student, examples=EXAMPLES) -> list[Encoded]:
     return encode(student.tokenizer, examples, student.decoder_only)
 
 
-# -- the schedule --------------------------------------------------------------------------------
-
-LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=30)
-
-
-@given(LENGTHS, st.integers(1, 7), st.integers(1, 40), st.integers(0, 3))
-def test_every_step_has_a_fixed_number_of_examples_and_none_is_favoured(lengths, batch, steps, seed):
-    schedule = batches(lengths, batch, steps, seed)
-    assert [len(rows) for rows in schedule] == [batch] * steps
-    seen = Counter(i for rows in schedule for i in rows)
-    counts = [seen[i] for i in range(len(lengths))]
-    assert max(counts) - min(counts) <= 1
-
-
-@given(LENGTHS, st.integers(1, 7), st.integers(1, 3))
-def test_whole_passes_show_every_example_equally_often(lengths, batch, passes):
-    schedule = batches(lengths, batch, steps=len(lengths) * passes, seed=0)
-    assert Counter(i for rows in schedule for i in rows) == dict.fromkeys(range(len(lengths)), batch * passes)
-
-
-def test_the_schedule_follows_from_the_seed():
-    lengths = list(range(40))
-    assert batches(lengths, 4, 25, seed=1) == batches(lengths, 4, 25, seed=1)
-    assert batches(lengths, 4, 25, seed=1) != batches(lengths, 4, 25, seed=2)
-
-
-def test_examples_of_like_length_share_a_batch():
-    lengths = [1, 100] * 20
-    pure = [len({lengths[i] for i in rows}) == 1 for rows in batches(lengths, batch=4, steps=10, seed=0)]
-    assert all(pure)
-    firsts = [lengths[rows[0]] for rows in batches(lengths, batch=4, steps=10, seed=0)]
-    assert firsts != sorted(firsts)  # and yet the short ones do not all come first
-
-
-# -- the loss of a batch ------------------------------------------------------------------------
-
-
-def untied(tokenizer) -> T5ForConditionalGeneration:
-    """As T5 v1.1 is: an output projection of its own, not scaled, and gated feed-forward layers."""
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-    )  # fmt: skip
-    return T5ForConditionalGeneration(config)
-
-
-@pytest.fixture(scope="module", params=["tied", "untied", "gpt2"])
-def student(request) -> Student:
-    made = fresh(architecture="gpt2" if request.param == "gpt2" else "t5")
-    if request.param == "untied":
-        made = Student(untied(made.tokenizer), made.tokenizer)
-    made.model.eval()
-    return made
-
-
 def loss(student: Student, examples, lam: float, reduction: str) -> torch.Tensor:
-    return batch_loss(student.model, collator(student)(encoded(student, examples)), lam, reduction)
-
-
-def plain(student: Student, pairs, reduction: str) -> torch.Tensor:
-    """One task's loss as Hugging Face computes it: one text at a time, or all tokens of a batch at once."""
-
-    def call(some) -> torch.Tensor:
-        if student.decoder_only:
-            return student.model(**continuations(student.tokenizer, some)).loss
-        inputs = student.tokenizer([source for source, _ in some], padding=True, return_tensors="pt")
-        labels = student.tokenizer([target for _, target in some], padding=True, return_tensors="pt")["input_ids"]
-        labels[labels == student.tokenizer.pad_token_id] = -100
-        return student.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], labels=labels).loss
-
-    return call(pairs) if reduction == "tokens" else torch.stack([call([pair]) for pair in pairs]).mean()
-
-
-def continuations(tokenizer, pairs) -> dict[str, torch.Tensor]:
-    """ "source ### target </s>" as Hugging Face takes it, the labels hidden on the source and on padding."""
-    whole = tokenizer([f"{source} ### {target} </s>" for source, target in pairs], padding=True, return_tensors="pt")
-    labels = whole["input_ids"].masked_fill(whole["attention_mask"] == 0, -100)
-    for row, (source, _) in zip(labels, pairs):
-        row[: len(tokenizer(f"{source} ###")["input_ids"])] = -100
-    return {"input_ids": whole["input_ids"], "attention_mask": whole["attention_mask"], "labels": labels}
-
-
-@pytest.mark.parametrize("reduction", ["examples", "tokens"])
-@pytest.mark.parametrize("lam", [0.0, 0.5, 2.0])
-def test_the_loss_is_that_of_two_plain_passes(student, lam, reduction):
-    label, explanation = zip(*(e.pairs() for e in EXAMPLES))
-    expected = plain(student, label, reduction) + lam * plain(student, explanation, reduction)
-    assert loss(student, EXAMPLES, lam, reduction).item() == pytest.approx(expected.item(), abs=1e-5)
-
-
-def test_so_are_its_gradients(student):
-    def gradients(value: torch.Tensor) -> list[torch.Tensor]:
-        student.model.zero_grad()
-        value.backward()
-        return [p.grad.clone() for p in student.model.parameters()]
-
-    label, explanation = zip(*(e.pairs() for e in EXAMPLES))
-    ours = gradients(loss(student, EXAMPLES, 0.5, "examples"))
-    theirs = gradients(plain(student, label, "examples") + 0.5 * plain(student, explanation, "examples"))
-    student.model.zero_grad()
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
-
-
-def test_labels_alone_are_one_plain_pass(student):
-    alone = [replace(e, rationale=None) for e in EXAMPLES]
-    expected = plain(student, [e.pairs()[0] for e in alone], "examples")
-    assert loss(student, alone, 0.5, "examples").item() == pytest.approx(expected.item(), abs=1e-5)
-
-
-def test_the_loss_per_example_does_not_depend_on_how_the_batch_was_cut(student):
-    def cut(reduction: str) -> float:
-        parts = (EXAMPLES[:1], EXAMPLES[1:])
-        return sum(len(part) * loss(student, part, 0.5, reduction).item() for part in parts) / len(EXAMPLES)
-
-    assert cut("examples") == pytest.approx(loss(student, EXAMPLES, 0.5, "examples").item(), abs=1e-5)
-    assert cut("tokens") != pytest.approx(loss(student, EXAMPLES, 0.5, "tokens").item(), abs=1e-4)
+    [batch] = step_collator(student, None)(encoded(student, examples))["passes"]
+    return batch_loss(student.model, batch, lam, reduction)
 
 
 # -- fitting -------------------------------------------------------------------------------------
@@ -319,6 +195,6 @@ def test_the_optimizer_is_the_one_planned():
 def test_timing_a_student_leaves_it_as_it_was(architecture):
     student = fresh(architecture=architecture)
     before = copy.deepcopy(student.model.state_dict())
-    assert 0 < seconds_per_token(student, encoded(student), batch=2, steps=3) < 1
+    assert 0 < seconds_per_token(student, encoded(student), PLAN, steps=3) < 1
     assert identical(student.model.state_dict(), before)
     assert all(p.grad is None for p in student.model.parameters())
