@@ -75,7 +75,8 @@ class DistillationTrainer(Trainer):
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """Forward and backward of a step's passes; their gradients add up. Returns the step's loss."""
-        model.train()
+        if not model.training:  # walking through all modules at each step is a twentieth of a small student's time
+            model.train()
         self.step_loss = torch.zeros((), device=self.args.device)
         for batch in inputs["passes"]:
             with in_precision(self.plan.precision, self.args.device):

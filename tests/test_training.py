@@ -1,6 +1,7 @@
 """Training: the best weights, patience, resuming bit for bit, and what it says when it cannot go on."""
 
 import copy
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,12 +10,14 @@ from tiny_world import STUDENT, data
 from torch.optim import AdamW
 from transformers.optimization import Adafactor
 
+from lib import training
+from lib.curves import Curves
 from lib.encoding import Encoded, encode, step_collator
 from lib.errors import UserError
 from lib.examples import Example
 from lib.forward import batch_loss
 from lib.student import Student, new_student
-from lib.training import Plan, fit, make_optimizer, seconds_per_token
+from lib.training import Plan, fit, in_precision, make_optimizer, seconds_per_token
 
 TEXTS = data().training_texts()
 EXAMPLES = [
@@ -173,6 +176,213 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, uninterrupted, state):
     weights, history, _ = trained(tmp_path, [0.1, 0.2, 0.3, 0.4, 0.5])
     assert identical(weights, uninterrupted[0][-1])
     assert losses(history) == uninterrupted[1]
+
+
+# -- settings of how it is trained -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("patience", "looks"), [(1, 3), (2, 4), (3, 5), (None, 5)])
+def test_patience_ends_a_phase_and_the_best_weights_are_kept(tmp_path, uninterrupted, patience, looks):
+    accuracies = [0.1, 0.6, 0.6, 0.3, 0.2]
+    weights, history, _ = trained(tmp_path, accuracies, replace(PLAN, patience=patience))
+    assert looked(history) == accuracies[:looks]
+    assert identical(weights, uninterrupted[0][1])
+
+
+def test_a_phase_that_lost_its_patience_is_not_taken_up_again(tmp_path, uninterrupted):
+    plan, accuracies = replace(PLAN, patience=2), [0.6, 0.1, 0.3, 0.9, 0.9]
+    trained(tmp_path, accuracies, plan)
+    weights, history, validation = trained(tmp_path, accuracies, plan, fails_at=0)
+    assert validation.looks == []
+    assert looked(history) == accuracies[:3]
+    assert identical(weights, uninterrupted[0][0])
+
+
+def test_patience_outlasts_an_interruption(tmp_path, uninterrupted):
+    plan, accuracies = replace(PLAN, patience=2), [0.1, 0.6, 0.3, 0.2, 0.9]
+    with pytest.raises(Interrupted):
+        trained(tmp_path, accuracies, plan, fails_at=3)
+    weights, history, _ = trained(tmp_path, accuracies[3:], plan)
+    assert looked(history) == accuracies[:4]
+    assert identical(weights, uninterrupted[0][1])
+
+
+def test_the_last_weights_may_be_kept_instead_of_the_best(tmp_path, uninterrupted):
+    accuracies = [0.1, 0.6, 0.6, 0.3, 0.2]
+    weights, history, _ = trained(tmp_path, accuracies, replace(PLAN, keep="last"))
+    assert identical(weights, uninterrupted[0][-1])
+    assert looked(history) == accuracies
+
+
+def test_checkpointing_changes_no_bit(tmp_path, uninterrupted):
+    weights, history, _ = trained(tmp_path, None, replace(PLAN, checkpointing=True))
+    assert identical(weights, uninterrupted[0][-1])
+    assert losses(history)[-1] == uninterrupted[1][-1]
+
+
+@pytest.mark.parametrize("architecture", ["t5", "gpt2"])
+def test_passes_train_the_same_but_for_rounding(tmp_path, architecture):
+    def weights(budget: int | None) -> torch.Tensor:
+        student = fresh(dropout=0.0, architecture=architecture)
+        plan = replace(PLAN, steps=6, batch=4, optimizer="adamw", learning_rate=1e-3, pass_tokens=budget)
+        fit(student, encoded(student), plan, tmp_path / str(budget))
+        return torch.cat([p.detach().flatten() for p in student.model.parameters()])
+
+    begun = torch.cat([p.detach().flatten() for p in fresh(dropout=0.0, architecture=architecture).model.parameters()])
+    whole = weights(None)
+    assert (weights(50) - whole).norm() < 1e-3 * (whole - begun).norm()
+
+
+def test_an_interrupted_phase_in_passes_goes_on_bit_for_bit(tmp_path):
+    plan, accuracies = replace(PLAN, pass_tokens=50, batch=4), [0.1, 0.2, 0.3, 0.4, 0.5]
+    weights, history, _ = trained(tmp_path / "whole", accuracies, plan)
+    with pytest.raises(Interrupted):
+        trained(tmp_path / "cut", accuracies, plan, fails_at=2)
+    again, same_history, _ = trained(tmp_path / "cut", accuracies[2:], plan)
+    assert identical(weights, again)
+    assert history == same_history
+
+
+def test_bf16_rounds_the_products_and_leaves_the_weights_in_fp32(tmp_path, uninterrupted):
+    weights, history, _ = trained(tmp_path, None, replace(PLAN, precision="bf16"))
+    assert all(value.dtype == torch.float32 for value in weights.values())
+    assert history[0]["loss"] == pytest.approx(uninterrupted[1][0]["loss"], rel=0.02)
+    assert history[0]["loss"] != uninterrupted[1][0]["loss"]
+
+
+def test_auto_precision_is_fp32_without_a_gpu():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    for precision, expected in (("auto", False), ("fp32", False), ("bf16", True)):
+        with in_precision(precision, cpu):
+            assert torch.is_autocast_enabled("cpu") == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+        assert [in_precision(precision, gpu)._enabled for precision in ("auto", "fp32", "bf16")] == [
+            torch.cuda.is_available(), False, torch.cuda.is_available(),
+        ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_compiled_student_trains_the_same(tmp_path, uninterrupted):
+    _, history, _ = trained(tmp_path, [0.5], replace(PLAN, steps=5, compile=True))
+    assert losses(history)[0]["loss"] == pytest.approx(uninterrupted[1][0]["loss"], rel=1e-4)
+
+
+def test_curves_hear_of_losses_and_looks(tmp_path):
+    student, heard = fresh(), []
+
+    class Heard(Curves):
+        def add(self, step, values):
+            heard.append((step, *sorted(values)))
+
+    plan = replace(PLAN, steps=10)
+    history = fit(student, encoded(student), plan, tmp_path, Validation(student, [0.1, 0.2]), Heard("run"))
+    losses = [(step, "grad_norm", "learning_rate", "loss") for step in range(1, 11)]
+    assert [row for row in heard if "loss" in row] == losses
+    assert [row for row in heard if "accuracy" in row] == [(5, "accuracy"), (10, "accuracy")]
+    assert len(history) == 12
+
+
+# -- when it cannot go on ----------------------------------------------------------------------------
+
+
+def poison(monkeypatch, at_step: int, of):
+    """Make the loss of one step (counted from 1) what `of` makes of it."""
+    calls = []
+
+    def poisoned(*args):
+        calls.append(args)
+        loss = batch_loss(*args)
+        return of(loss) if len(calls) == at_step else loss
+
+    monkeypatch.setattr(training, "batch_loss", poisoned)
+
+
+@pytest.mark.parametrize("of", [lambda loss: loss * float("nan"), lambda loss: loss + torch.log(loss * 0) * 0])
+def test_a_loss_that_is_not_finite_stops_and_keeps_what_is_good(tmp_path, monkeypatch, uninterrupted, of):
+    poison(monkeypatch, 8, of)
+    with pytest.raises(UserError, match="training stopped at step 7: loss nan, gradient norm nan") as error:
+        trained(tmp_path, [0.1])
+    assert "checkpoint-5" in str(error.value) and "lower train.learning_rate" in str(error.value)
+    file = tmp_path / "not_finite_step_7.json"
+    assert str(file) in str(error.value)
+    said = json.loads(file.read_text())
+    assert said["loss"] == "nan" and len(said["examples"]) == PLAN.batch
+    for row in said["examples"]:
+        assert row["ids"][0][0] == encoded(fresh())[row["index"]].pairs[0][0]
+        assert row["texts"][1][1].startswith(EXAMPLES[row["index"]].rationale.split()[0])
+    monkeypatch.undo()
+    weights, history, _ = trained(tmp_path, [0.2, 0.3, 0.4, 0.5])  # what was wrong is mended: it goes on from there
+    assert identical(weights, uninterrupted[0][-1])
+    assert losses(history) == uninterrupted[1]
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(tmp_path, monkeypatch):
+    class Steep(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, loss):
+            return loss.clone()
+
+        @staticmethod
+        def backward(ctx, out):
+            return out * float("inf")
+
+    poison(monkeypatch, 1, Steep.apply)
+    student = fresh()
+    before = copy.deepcopy(student.model.state_dict())
+    with pytest.raises(UserError, match=r"at step 0: loss \d.*, gradient norm nan.*last good checkpoint: none yet"):
+        fit(student, encoded(student), PLAN, tmp_path)
+    assert identical(student.model.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_names_what_to_lower(tmp_path, monkeypatch, error):
+    def full(*args):
+        raise error
+
+    monkeypatch.setattr(training, "batch_loss", full)
+    with pytest.raises(UserError, match="out of memory") as found:
+        trained(tmp_path, None, replace(PLAN, seed=3))
+    assert "of a step of 2 examples: set train.checkpointing: true or lower train.pass_tokens (now null" in str(
+        found.value
+    )
+
+
+def test_another_error_stays_what_it_is(tmp_path, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(training, "batch_loss", broken)
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"):
+        trained(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"learning_rate": 0.01}, "learning_rate 0.02, now 0.01"), ({"seed": 1}, "seed 0, now 1"), ({}, "examples '")],
+)
+def test_checkpoints_of_another_recipe_are_refused(tmp_path, changes, said):
+    with pytest.raises(Interrupted):
+        trained(tmp_path, [0.1, 0.2], fails_at=1)
+    student = fresh()
+    others = encoded(student) if changes else encoded(student, EXAMPLES[1:])
+    with pytest.raises(UserError, match=f"its checkpoints are of another recipe .*{said}.*delete the folder"):
+        fit(student, others, replace(PLAN, **changes), tmp_path)
+
+
+def test_how_steps_are_computed_may_change_on_the_way(tmp_path):
+    with pytest.raises(Interrupted):
+        trained(tmp_path, [0.1, 0.2], fails_at=1)
+    plan = replace(PLAN, pass_tokens=50, checkpointing=True)
+    _, history, validation = trained(tmp_path, [0.2, 0.3, 0.4, 0.5], plan)
+    assert len(validation.looks) == LOOKS - 1 and history[-1]["step"] == PLAN.steps
 
 
 def test_a_student_without_examples_is_refused(tmp_path):
