@@ -1,6 +1,6 @@
 """What training costs, by the student's size and by the number of rationales: time and memory.
 
-    python benchmarks/scaling.py                            # all sizes; two tables. T5-base takes 8 GiB and some minutes
+    python benchmarks/scaling.py                            # two tables; T5-base takes 8 GiB and some minutes
     python benchmarks/scaling.py --sizes 0.2M 1M --data-sizes 1000 10000
     python benchmarks/scaling.py --checkpointing --precision bf16
 
@@ -101,13 +101,8 @@ def one(size: Size, data: Path, rationales: int, plan: Plan, clock) -> dict[str,
 
 def numbered(examples: list[Example], count: int) -> list[Example]:
     """So many, all different: those given, over and over."""
-    return [
-        replace(
-            e, id=str(i), source=f"{i // len(examples)} {e.source}", rationale=f"{i // len(examples)} {e.rationale}"
-        )
-        for i in range(count)
-        for e in [examples[i % len(examples)]]
-    ]
+    rounds = [(str(i // len(examples)), examples[i % len(examples)]) for i in range(count)]
+    return [replace(e, source=f"{n} {e.source}", rationale=f"{n} {e.rationale}") for n, e in rounds]
 
 
 def peak() -> float:
