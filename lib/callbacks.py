@@ -36,7 +36,9 @@ class LiveCurves(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         names = {"loss": "loss", "grad_norm": "grad_norm", "learning_rate": "learning_rate"}
         names |= {"eval_accuracy": "accuracy"}
-        self.curves.add(state.global_step, {new: float(logs[old]) for old, new in names.items() if old in logs})
+        values = {new: float(logs[old]) for old, new in names.items() if old in logs}
+        if values:  # at the end the Trainer also logs how long it took
+            self.curves.add(state.global_step, values)
 
 
 def out_of_patience(history: Sequence[dict], looks: int) -> bool:

@@ -149,7 +149,8 @@ def fit(
 
 
 def _trainer(student: Student, encoded: list[Encoded], plan: Plan, folder, validate, checkpoint, curves):
-    schedule = batches([e.tokens for e in encoded], plan.batch, plan.steps, plan.seed, plan.bucket)
+    steps = _stopped_at(checkpoint, plan) or plan.steps
+    schedule = batches([e.tokens for e in encoded], plan.batch, plan.steps, plan.seed, plan.bucket)[:steps]
     optimizer = make_optimizer(student.model, plan)
     scheduler = get_cosine_schedule_with_warmup(optimizer, min(plan.warmup_steps, plan.steps // 2), plan.steps)
     callbacks = [LogAtCheckpoints()]
@@ -157,7 +158,7 @@ def _trainer(student: Student, encoded: list[Encoded], plan: Plan, folder, valid
     callbacks += [LiveCurves(curves)] if curves else []
     return DistillationTrainer(
         model=student.model,
-        args=_arguments(plan, folder, validate is not None, _stopped_at(checkpoint, plan) or plan.steps),
+        args=_arguments(plan, folder, validate is not None, steps),
         train_dataset=encoded,
         # evaluation is by `validate`; the Trainer only asks that something be there
         eval_dataset=encoded[:1] if validate else None,
@@ -179,8 +180,13 @@ def make_optimizer(model, plan: Plan) -> Optimizer:
 
 def in_precision(precision: str, device: torch.device):
     """The context of a forward pass: weights stay in fp32; bf16 rounds what the matrix products take and give."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=takes_bf16(precision, device))
+
+
+def takes_bf16(precision: str, device: torch.device) -> bool:
+    """ "auto": on a GPU that computes in it; on a CPU it is for those who ask for it, as its results differ."""
     fits = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16" or (precision == "auto" and fits))
+    return precision == "bf16" or (precision == "auto" and fits)
 
 
 def seconds_per_token(student: Student, encoded: Sequence[Encoded], plan: Plan, steps: int = 6) -> float:
