@@ -31,8 +31,8 @@ test: $(READY)   ## all tests but the slow ones
 test-all: $(READY)  ## all tests
 	@python -m pytest
 
-bench: $(READY)  ## speed of the teacher's client and store, and of scoring, against their bounds; on a quiet machine, some minutes
-	@python benchmarks/teacher.py --check && python benchmarks/scoring.py --check
+bench: $(READY)  ## speed of the teacher's client and store, of scoring and of training, against their bounds; on a quiet machine, half an hour
+	@python benchmarks/teacher.py --check && python benchmarks/scoring.py --check && python benchmarks/training.py --check
 
 lint: $(READY)   ## code style; notebooks without outputs; dvc.yaml against what the notebooks use
 	@python -m ruff check . && python -m ruff format --check . && python -m nbstripout --verify --keep-id notebooks/*.ipynb && python -m lib.stages

@@ -16,6 +16,7 @@ import torch
 
 from lib.errors import UserError
 from lib.examples import Example
+from lib.schedule import passes
 from lib.student import Student
 from lib.words import SEPARATOR
 
@@ -34,7 +35,12 @@ class Encoded:
     @property
     def tokens(self) -> int:
         """Non-padding tokens that a step spends on it: what "equal compute" counts."""
-        return sum(len(source) + len(target) for source, target in self.pairs)
+        return sum(self.lengths)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens of each of its texts, source and target of the label first."""
+        return tuple(len(ids) for pair in self.pairs for ids in pair)
 
 
 def encode(tokenizer, examples: Sequence[Example], decoder_only: bool = False) -> list[Encoded]:
@@ -112,6 +118,23 @@ def collator(student: Student) -> Callable[[Sequence[Encoded]], dict]:
     if student.decoder_only:
         return lambda encoded: collate_continuations(encoded, pad)
     return lambda encoded: collate(encoded, pad, student.model.config.decoder_start_token_id)
+
+
+def step_collator(student: Student, budget: int | None) -> Callable[[Sequence[Encoded]], dict]:
+    """What makes a step's examples {"passes": [batch, ...]}, each of at most `budget` padded tokens.
+
+    Where there are several, each batch knows how much the step has in all: "whole", (rows, target tokens) of each task.
+    """
+    together = collator(student)
+
+    def collate_step(encoded: Sequence[Encoded]) -> dict:
+        cut = passes([e.lengths for e in encoded], budget)
+        if len(cut) == 1:
+            return {"passes": [together(encoded)]}
+        whole = [(len(task), sum(len(target) for _, target in task)) for task in _by_task(encoded)]
+        return {"passes": [together([encoded[i] for i in rows]) | {"whole": whole} for rows in cut]}
+
+    return collate_step
 
 
 def collate(encoded: Sequence[Encoded], pad: int, start: int) -> dict:

@@ -32,6 +32,8 @@ Means = dict[str, tuple[float, float]]  # mean tokens of an example of each phas
 RECIPE_VERSION = 1
 # The settings of section `train` that a run's outcome depends on, besides its recipe and its seed.
 RUN_SETTINGS = {"batch", "learning_rate", "warmup_steps", "optimizer", "reduction", "validations"}
+# Those that came later, with what they were before: they are hashed and kept where they say something else.
+LATER = {"keep": "best", "patience": None, "precision": "auto", "bucket": 50, "pass_tokens": None, "compile": False}
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,15 @@ def student_keys(student: StudentSettings) -> dict:
     return student.model_dump(exclude=set() if said else {"architecture"})
 
 
+def train_keys(train: Train) -> dict:
+    """The settings of section `train` that are hashed and kept with a run: the later ones only if they say something.
+
+    `checkpointing` is none of them: it changes no number.
+    """
+    said = {key for key, before in LATER.items() if getattr(train, key) != before}
+    return train.model_dump(include=RUN_SETTINGS | said)
+
+
 def _refuse_unknown_students(arms: list[Arm], students: dict[str, StudentSettings]) -> None:
     for arm in arms:
         for key, name in (("student", arm.recipe.student), ("scorer", arm.recipe.scored_by)):
@@ -230,7 +241,7 @@ def _phase_one_steps(recipe: Recipe) -> int:
 
 def _run_id(recipe: Recipe, student: StudentSettings, train: Train, seed: int, digest: str, tokenizer) -> str:
     """Hash of everything that the run's outcome depends on."""
-    settings = train.model_dump(include=RUN_SETTINGS)
+    settings = train_keys(train)
     unused = set() if recipe.evaluations else {"self_eval_steps", "judge_sees"}
     if not recipe.evaluations and (not recipe.explain or recipe.rationale_first):
         unused.add("lam")  # nothing is weighed by it

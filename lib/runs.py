@@ -15,18 +15,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import joblib
 from joblib import Parallel, delayed
 
 from lib import paths
+from lib.curves import Curves
 from lib.encoding import Encoded, encode, limit_lengths
 from lib.examples import Example
 from lib.kernel import IN_PIPELINE
 from lib.measurement import answers, judgements, summary, validation_accuracy
-from lib.planning import RUN_SETTINGS, Run, recipe_keys, student_keys
+from lib.planning import Run, recipe_keys, student_keys, train_keys
 from lib.progress import progress
 from lib.records import write_atomically, write_json
 from lib.settings import Student as StudentSettings
@@ -130,7 +131,7 @@ def estimate(runs: Sequence[Run]) -> float:
 
 def _seconds_per_token(run: Run) -> float:
     student = start_student(run.student, run.tokenizer, run.seed)
-    return seconds_per_token(student, _encoded(run, run.reasoning_phase), run.train.batch)
+    return seconds_per_token(student, _encoded(run, run.reasoning_phase), _plan(run, run.recipe.steps))
 
 
 def train_run(run: Run, folder: Path) -> None:
@@ -171,19 +172,20 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, work: Path, validate=None) -> list[dict]:
-    plan = Plan(
+    curves = Curves(f"{run.arm}, seed {run.seed}", paths.SCRATCH / "curves" / run.id / work.name, steps)
+    return fit(student, _encoded(run, examples), _plan(run, steps, validate is not None), work, validate, curves)
+
+
+def _plan(run: Run, steps: int, validated: bool = False) -> Plan:
+    names = {field.name for field in fields(Plan)} & set(type(run.train).model_fields) - {"steps", "lam"}
+    return Plan(
         steps=steps,
-        batch=run.train.batch,
-        learning_rate=run.train.learning_rate,
-        warmup_steps=run.train.warmup_steps,
-        optimizer=run.train.optimizer,
         lam=run.recipe.lam,
-        reduction=run.train.reduction,
         # about as many looks at validation for a long run as for a short one, at the same places of its schedule
-        validate_every=max(steps // run.train.validations, 1) if validate else 0,
+        validate_every=max(steps // run.train.validations, 1) if validated else 0,
         seed=run.seed,
+        **{name: getattr(run.train, name) for name in names},
     )
-    return fit(student, _encoded(run, examples), plan, work, validate)
 
 
 def _encoded(run: Run, examples: Sequence[Example]) -> list[Encoded]:
@@ -209,7 +211,7 @@ def _write(
     shutil.rmtree(folder, ignore_errors=True)
     student.save(folder / "student")
     recipe = {"recipe": recipe_keys(run.recipe), "labels": run.labels, "seed": run.seed}
-    recipe |= {"student": student_keys(run.student), "train": run.train.model_dump(include=RUN_SETTINGS)}
+    recipe |= {"student": student_keys(run.student), "train": train_keys(run.train)}
     write_json(folder / "recipe.json", recipe)
     _write_jsonl(folder / "predictions.jsonl", predictions)
     if judged:

@@ -232,6 +232,13 @@ class Train(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
     validations: Count
     optimizer: Literal["adafactor", "adamw"]
+    keep: Literal["best", "last"]
+    patience: Count | None
+    precision: Literal["auto", "fp32", "bf16"]
+    bucket: Count
+    pass_tokens: Count | None
+    checkpointing: bool
+    compile: bool
     unfed: Literal["refuse", "skip"]
     headline: str
     workers: Annotated[int, Field(ge=0)]

@@ -1,43 +1,40 @@
 """Fit a student by the Hugging Face Trainer with the papers' loss.
 
-    schedule = batches(lengths, batch=16, steps=600, seed=0)       # 600 lists of 16 example indices
+    plan = Plan(steps=600, batch=16, learning_rate=0.03, warmup_steps=100)
     history = fit(student, examples, plan, folder, validate=...)   # resumes from `folder` if it was interrupted
 
-A step has a fixed number of examples. One encoder call serves both tasks of an encoder-decoder; a decoder-only student
-reads the source with each. The output projection and the cross-entropy are computed at real target positions only. The
-schedule is drawn before the first step, so that an interrupted run goes on with exactly the batches that it would have
-seen.
+A step has a fixed number of examples, in passes of at most `plan.pass_tokens` (lib/schedule.py); their losses are those
+of lib/forward.py. The schedule is drawn before the first step, so that an interrupted run goes on with exactly the
+batches that it would have seen.
 """
 
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
-from torch.nn.functional import linear
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    get_cosine_schedule_with_warmup,
-)
+from transformers import PrinterCallback, Trainer, TrainingArguments, get_cosine_schedule_with_warmup
 from transformers.optimization import Adafactor
 
-from lib.encoding import Encoded, collator
+from lib.callbacks import LiveCurves, LogAtCheckpoints, Patience, out_of_patience
+from lib.curves import Curves
+from lib.encoding import Encoded, step_collator
 from lib.errors import UserError
-from lib.forcing import output_projection, refuse_other_logits, scaled_states
-from lib.losses import multitask_loss, reduce_nll, target_nll
+from lib.forcing import refuse_other_logits
+from lib.forward import batch_loss, task_nll
+from lib.mishaps import memory_suffices, not_finite, refuse_another_recipe
+from lib.schedule import BUCKET, batches
 from lib.student import Student
 
-BUCKET = 50  # batches whose examples are sorted by length together
+__all__ = ["Plan", "fit", "make_optimizer", "seconds_per_token", "task_nll"]
 
 
 @dataclass(frozen=True)
@@ -53,37 +50,13 @@ class Plan:
     reduction: str = "examples"
     validate_every: int = 0  # 0: no validation, the last weights count
     seed: int = 0
-
-
-def batches(lengths: Sequence[int], batch: int, steps: int, seed: int) -> list[list[int]]:
-    """The whole schedule: `steps` lists of `batch` example indices.
-
-    Each pass over the examples is a fresh permutation; within a stretch of `BUCKET` batches examples of like length
-    share a batch (less padding), and the batches come in random order. Fewer examples than `batch` are repeated.
-    """
-    rng = np.random.default_rng(seed)
-    need = steps * batch
-    order = np.concatenate([rng.permutation(len(lengths)) for _ in range(-(-need // len(lengths)))])[:need]
-    schedule: list[list[int]] = []
-    for start in range(0, need, BUCKET * batch):
-        stretch = sorted(order[start : start + BUCKET * batch].tolist(), key=lambda i: lengths[i])
-        cut = [stretch[i : i + batch] for i in range(0, len(stretch), batch)]
-        schedule += [cut[i] for i in rng.permutation(len(cut))]
-    return schedule
-
-
-def task_nll(model, batch: dict) -> list[tuple[torch.Tensor, torch.Tensor, int]]:
-    """For each task of a batch: nll float[P] of its real target tokens, the row long[P] of each, and how many rows."""
-    if not model.config.is_encoder_decoder:
-        return [_one_continuation(model, task) for task in batch["tasks"]]
-    encoded = model.get_encoder()(input_ids=batch["sources"], attention_mask=batch["mask"])[0]  # (N, S, D)
-    return [_one_task(model, encoded, batch["mask"], task) for task in batch["tasks"]]
-
-
-def batch_loss(model, batch: dict, lam: float, reduction: str) -> torch.Tensor:
-    """The multi-task loss of one batch (see lib/losses.py)."""
-    losses = [reduce_nll(nll, rows, n, reduction) for nll, rows, n in task_nll(model, batch)]
-    return multitask_loss(losses[0], losses[1] if len(losses) > 1 else None, lam)
+    precision: str = "auto"  # fp32, or bf16 where there is a GPU that has it
+    pass_tokens: int | None = None
+    bucket: int = BUCKET
+    keep: str = "best"
+    patience: int | None = None
+    checkpointing: bool = False
+    compile: bool = False
 
 
 class DistillationTrainer(Trainer):
@@ -101,58 +74,103 @@ class DistillationTrainer(Trainer):
             self.train_dataset, batch_sampler=self.schedule, collate_fn=self.data_collator, generator=generator
         )
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        loss = batch_loss(model, inputs, self.plan.lam, self.plan.reduction)
-        return (loss, {}) if return_outputs else loss
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """Forward and backward of a step's passes; their gradients add up. Returns the step's loss."""
+        if not model.training:  # walking through all modules at each step is a twentieth of a small student's time
+            model.train()
+        self.step_loss = torch.zeros((), device=self.args.device)
+        for batch in inputs["passes"]:
+            with in_precision(self.plan.precision, self.args.device):
+                loss = batch_loss(model, self._prepare_inputs(batch), self.plan.lam, self.plan.reduction)
+            self.accelerator.backward(loss)
+            self.step_loss += loss.detach()
+        return self.step_loss
+
+    def _clip_grad_norm(self, model):
+        """Before the weights are touched: a step whose loss or gradient is no number ends the training."""
+        norm = super()._clip_grad_norm(model)
+        if not torch.isfinite(self.step_loss + norm):  # the one place where a GPU is waited for
+            values = {"loss": self.step_loss.item(), "gradient norm": float(norm)}
+            raise _NotFiniteStep(values | {"learning rate": self._get_learning_rate()})
+        return norm
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         self.model.eval()
-        metrics = {"eval_accuracy": self.validate()}
+        with torch.compiler.set_stance("force_eager"):  # writing has another shape at every token
+            metrics = {"eval_accuracy": self.validate()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def examples_under_way(self) -> dict[int, Encoded]:
+        """The examples of the step that is not finished yet, by index."""
+        step = min(self.state.global_step, len(self.schedule) - 1)
+        return {i: self.train_dataset[i] for i in self.schedule[step]}
 
-class LogAtCheckpoints(TrainerCallback):
-    """Every checkpoint starts a new mean of the loss, so that a resumed run logs what an uninterrupted one does."""
 
-    def on_step_end(self, args, state, control, **kwargs):
-        control.should_log |= state.global_step % args.save_steps == 0
+class _NotFiniteStep(Exception):
+    """What was measured of it."""
 
 
 def fit(
-    student: Student, encoded: Sequence[Encoded], plan: Plan, folder: Path, validate: Callable[[], float] | None = None
+    student: Student,
+    encoded: Sequence[Encoded],
+    plan: Plan,
+    folder: Path,
+    validate: Callable[[], float] | None = None,
+    curves: Curves | None = None,
 ) -> list[dict]:
     """Train one phase in place; with `validate`, the weights that did best on it are kept (the earliest of ties).
 
     folder    checkpoints while under way; an interrupted phase resumes from the last one, bit for bit on one machine
     validate  called every `plan.validate_every` steps: accuracy on validation questions, 0..1
+    curves    hears of every value that is logged
     returns   the history: [{"step": 100, "loss": 1.2}, {"step": 100, "eval_accuracy": 0.4}, ...]
+    Raises UserError for no examples, for checkpoints of another recipe, for a loss or gradient that is not finite (the
+    last good checkpoint stays), and where memory does not suffice.
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     if not encoded:
         raise UserError("no usable training examples: nothing to fit the student on")
     refuse_other_logits(student)
-    schedule = batches([e.tokens for e in encoded], plan.batch, plan.steps, plan.seed)
+    refuse_another_recipe(folder, plan, encoded, student)
+    checkpoint = _last_checkpoint(folder)
+    trainer = _trainer(student, list(encoded), plan, folder, validate, checkpoint, curves)
+    under_way = trainer.examples_under_way
+    try:
+        with (
+            memory_suffices(plan.batch, plan.pass_tokens, plan.checkpointing, lambda: list(under_way().values())),
+            _computed(student.model, plan),
+        ):
+            trainer.train(resume_from_checkpoint=checkpoint)
+    except _NotFiniteStep as found:
+        raise not_finite(folder, student, trainer.state.global_step, under_way(), found.args[0]) from None
+    student.model.eval()
+    return [_history_row(row) for row in trainer.state.log_history if "loss" in row or "eval_accuracy" in row]
+
+
+def _trainer(student: Student, encoded: list[Encoded], plan: Plan, folder, validate, checkpoint, curves):
+    steps = _stopped_at(checkpoint, plan) or plan.steps
+    schedule = batches([e.tokens for e in encoded], plan.batch, plan.steps, plan.seed, plan.bucket)[:steps]
     optimizer = make_optimizer(student.model, plan)
     scheduler = get_cosine_schedule_with_warmup(optimizer, min(plan.warmup_steps, plan.steps // 2), plan.steps)
-    trainer = DistillationTrainer(
+    callbacks = [LogAtCheckpoints()]
+    callbacks += [Patience(plan.patience)] if validate and plan.patience else []
+    callbacks += [LiveCurves(curves)] if curves else []
+    return DistillationTrainer(
         model=student.model,
-        args=_arguments(plan, folder, validate is not None),
-        train_dataset=list(encoded),
+        args=_arguments(plan, folder, validate is not None, steps),
+        train_dataset=encoded,
         # evaluation is by `validate`; the Trainer only asks that something be there
-        eval_dataset=list(encoded[:1]) if validate else None,
-        data_collator=collator(student),
+        eval_dataset=encoded[:1] if validate else None,
+        data_collator=step_collator(student, plan.pass_tokens),
         optimizers=(optimizer, scheduler),
-        callbacks=[LogAtCheckpoints()],
+        callbacks=callbacks,
         plan=plan,
         schedule=schedule,
         validate=validate,
     )
-    trainer.train(resume_from_checkpoint=_last_checkpoint(folder))
-    student.model.eval()
-    return [_history_row(row) for row in trainer.state.log_history if "loss" in row or "eval_accuracy" in row]
 
 
 def make_optimizer(model, plan: Plan) -> Optimizer:
@@ -162,50 +180,57 @@ def make_optimizer(model, plan: Plan) -> Optimizer:
     return AdamW(model.parameters(), lr=plan.learning_rate)
 
 
-def seconds_per_token(student: Student, encoded: Sequence[Encoded], batch: int, steps: int = 6) -> float:
+def in_precision(precision: str, device: torch.device):
+    """The context of a forward pass: weights stay in fp32; bf16 rounds what the matrix products take and give."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=takes_bf16(precision, device))
+
+
+def takes_bf16(precision: str, device: torch.device) -> bool:
+    """ "auto": on a GPU that computes in it; on a CPU it is for those who ask for it, as its results differ."""
+    fits = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bf16" or (precision == "auto" and fits)
+
+
+def seconds_per_token(student: Student, encoded: Sequence[Encoded], plan: Plan, steps: int = 6) -> float:
     """Core-seconds of training a non-padding token, from a few steps on this machine; weights stay as they are."""
-    schedule = batches([e.tokens for e in encoded], batch, steps, seed=0)
-    together, seconds = collator(student), []
+    schedule = batches([e.tokens for e in encoded], plan.batch, steps, seed=0, bucket=plan.bucket)
+    together, seconds, device = step_collator(student, plan.pass_tokens), [], student.model.device
     for rows in schedule:
         began = time.process_time()
-        batch_loss(student.model, together([encoded[i] for i in rows]), 1.0, "examples").backward()
+        for batch in together([encoded[i] for i in rows])["passes"]:
+            with in_precision(plan.precision, device):
+                loss = batch_loss(student.model, batch, plan.lam, plan.reduction)
+            loss.backward()
         seconds.append((time.process_time() - began) / sum(encoded[i].tokens for i in rows))
     student.model.zero_grad()
     # the optimiser and the Trainer add about a third to forward and backward
     return 1.33 * float(np.median(seconds))
 
 
-def _one_continuation(model, task: dict):
-    """One task of a decoder-only student: the source is read and the target predicted in one pass."""
-    hidden = model.get_decoder()(input_ids=task["inputs"], attention_mask=task["mask"], use_cache=False)[0]  # (B, T, D)
-    real = task["targets"] >= 0
-    # neither source nor padding reaches the projection
-    return _nll(model, hidden[real], task["targets"][real]), real.nonzero()[:, 0], len(real)
+@contextmanager
+def _computed(model, plan: Plan) -> Iterator[None]:
+    """Gradient checkpointing and torch.compile for the block; the model is afterwards as it was."""
+    parts = [model.get_encoder(), model.get_decoder()] if model.config.is_encoder_decoder else [model.get_decoder()]
+    if plan.checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    for part in parts if plan.compile else []:
+        part.compile(dynamic=True)
+    try:
+        yield
+    finally:
+        if plan.checkpointing:
+            model.gradient_checkpointing_disable()
+        for part in parts:
+            part._compiled_call_impl = None
 
 
-def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict):
-    """Decode one task's targets over its rows of the shared encoder output."""
-    hidden = model.get_decoder()(
-        input_ids=task["inputs"],
-        encoder_hidden_states=encoded[task["rows"]],
-        encoder_attention_mask=mask[task["rows"]],
-        use_cache=False,
-    )[0]  # (B, T, D)
-    real = task["targets"] >= 0
-    return _nll(model, hidden[real], task["targets"][real]), real.nonzero()[:, 0], len(real)
-
-
-def _nll(model, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """float[P] of the states (P, D) that predict P target tokens."""
-    return target_nll(linear(scaled_states(model, hidden), *output_projection(model)), targets)
-
-
-def _arguments(plan: Plan, folder: Path, validated: bool) -> TrainingArguments:
+def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> TrainingArguments:
     """One pass over the schedule; a checkpoint every 200 steps, or with every validation."""
     every = min(plan.validate_every or 200, plan.steps)
+    best = validated and plan.keep == "best"
     return TrainingArguments(
         output_dir=str(folder),
-        max_steps=plan.steps,
+        max_steps=steps,
         per_device_train_batch_size=plan.batch,
         max_grad_norm=1.0,
         seed=plan.seed,
@@ -214,9 +239,9 @@ def _arguments(plan: Plan, folder: Path, validated: bool) -> TrainingArguments:
         save_strategy="steps",
         save_steps=every,
         save_total_limit=1,
-        load_best_model_at_end=validated,
-        metric_for_best_model="accuracy" if validated else None,
-        greater_is_better=True if validated else None,
+        load_best_model_at_end=best,
+        metric_for_best_model="accuracy" if best else None,
+        greater_is_better=True if best else None,
         logging_steps=max(plan.steps // 10, 1),
         logging_nan_inf_filter=False,
         report_to=[],
@@ -231,19 +256,24 @@ def _last_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was written whole; a torn one is deleted."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
     for path in found:
-        if _whole(path):
+        if _state(path) is not None:
             return str(path)
         shutil.rmtree(path)
     return None
 
 
-def _whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end: the Trainer writes its state last, and not in one go."""
+def _state(checkpoint: Path) -> dict | None:
+    """The Trainer's state in a checkpoint; None where it is torn: the state is written last, and not in one go."""
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return True
+        return None
+
+
+def _stopped_at(checkpoint: str | None, plan: Plan) -> int | None:
+    """The step at which a phase that lost its patience ended; None if it goes on from this checkpoint."""
+    state = _state(Path(checkpoint)) if checkpoint and plan.patience else None
+    return state["global_step"] if state and out_of_patience(state["log_history"], plan.patience) else None
 
 
 def _history_row(row: dict) -> dict:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import KINDS
 
-from benchmarks import scoring
+from benchmarks import scaling, scoring, training
 from benchmarks import teacher as benchmark
 from lib.pairs import Pair, encode_pairs
 
@@ -132,3 +132,51 @@ def test_a_shape_is_timed_with_its_share_of_the_peak(monkeypatch, kind):
     rows = scoring.of_shape(None, "tiny", 1, 1, peak=1e-3)
     assert rows["  share of the peak"] == pytest.approx(rows["  TFLOP/s"] / 1e-3)
     assert rows["tiny on cpu (pairs/s)" if not torch.cuda.is_available() else "tiny on cuda (pairs/s)"] > 0
+
+
+# -- training --------------------------------------------------------------------------------------
+
+TRAINED = {name: least if most is None else most for name, (least, most) in training.BOUNDS.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("fp32, ours : plain", 2.49, "2.49, allowed: at least 2.5"),
+        ("small, ours : plain", float("nan"), "nan, allowed: at least 1.3"),
+        ("furthest loss of fp32 (nats)", 1.1e-5, "1.1e-05, allowed: at most 1e-05"),
+    ],
+)
+def test_training_that_misses_its_bound_is_named(monkeypatch, capsys, tmp_path, name, value, said):
+    assert training.missed(TRAINED, training.BOUNDS) == []
+    monkeypatch.setattr(training, "measured", lambda *_: TRAINED | {name: value})
+    monkeypatch.setattr(training.torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["training.py", "--check", "--data", str(tmp_path)])
+    assert training.main() == 1
+    assert f"missed: {name}: {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("benchmark", [training, scaling])
+def test_training_without_the_real_text_says_so(monkeypatch, capsys, tmp_path, benchmark):
+    monkeypatch.setattr(sys, "argv", ["training.py", "--data", str(tmp_path / "none")])
+    assert benchmark.main() == 0
+    assert f"not measured: no folder {tmp_path / 'none'}; set REAL_DATA or --data" in capsys.readouterr().out
+
+
+def test_five_rationales_a_question_are_of_the_question(real_data):
+    five = training.real_examples(real_data, questions=4, rationales=5)
+    assert len(five) == 20 and len({e.source for e in five}) == 4
+    assert all(len({e.source for e in five[i : i + 5]}) == 1 for i in range(0, 20, 5))
+    assert all(len({e.rationale for e in five[i : i + 5]}) >= 3 for i in range(0, 20, 5))
+    assert not any("\nQ:" in e.rationale for e in five)
+    numbered = scaling.numbered(five, 30)
+    assert len({(e.source, e.rationale) for e in numbered[:5]} & {(e.source, e.rationale) for e in numbered[20:]}) == 0
+
+
+def test_both_ways_of_training_have_the_same_loss_and_take_the_same_steps(real_data, tmp_path):
+    student = scoring.random_student(real_data, width=64, layers=1)
+    encoded = training.encode(student.tokenizer, training.real_examples(real_data, 20, 1))
+    assert training.furthest(student, encoded, batches=1)["furthest loss of fp32 (nats)"] < 1e-5
+    for way in (training.plain, training.ours):
+        way(student, encoded, training.large_plan(1), tmp_path / way.__name__)
+        assert (tmp_path / way.__name__ / "checkpoint-1").is_dir()

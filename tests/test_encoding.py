@@ -13,6 +13,7 @@ from lib.encoding import (
     kept_ends,
     limit_lengths,
     source_ids,
+    step_collator,
     target_ids,
 )
 from lib.errors import UserError
@@ -136,3 +137,13 @@ def test_each_kind_of_student_gets_its_own_batch(student):
     real = [task["targets"][task["targets"] >= 0].tolist() for task in batch["tasks"]]
     assert real == [target for _, target in encoded[0].pairs]
     assert all(task["targets"].dtype == torch.long for task in batch["tasks"])
+
+
+def test_a_step_in_passes_by_hand(student):
+    explained = Encoded((([5, 1], [7, 1]), ([6, 5, 1], [8, 9, 1])))
+    short, long = Encoded((([5, 1], [7, 1]),)), Encoded((([5] * 9, [7, 7, 1]),))
+    [whole] = step_collator(student, None)([explained, short, long])["passes"]
+    assert "whole" not in whole
+    cut = step_collator(student, 14)([explained, short, long])["passes"]
+    assert [[len(task["inputs"]) for task in batch["tasks"]] for batch in cut] == [[1], [1, 1], [1]]  # longest first
+    assert all(batch["whole"] == [(3, 2 + 2 + 3), (1, 3)] for batch in cut)  # rows and target tokens of each task

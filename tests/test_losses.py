@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.losses import mean_by_row, multitask_loss, reduce_nll, target_nll
+from lib.losses import mean_by_row, multitask_loss, reduce_nll, target_nll, token_weights, weighted_nll
 
 # Three targets of 1, 2 and 3 tokens.
 NLL = torch.tensor([6.0, 1.0, 3.0, 1.0, 2.0, 3.0])
@@ -84,3 +84,53 @@ def test_lambda_weighs_the_rationale(lam, expected):
 
 def test_without_a_rationale_the_labels_loss_remains():
     assert multitask_loss(torch.tensor(2.0), None, lam=0.5).item() == 2.0
+
+
+# -- the same without all logits at once -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", ["examples", "tokens"])
+def test_a_tokens_weight_is_what_it_counts_in_the_mean(reduction):
+    weights = token_weights(ROWS, 3, reduction)
+    assert weights.sum().item() == pytest.approx(1)
+    assert (weights * NLL).sum().item() == pytest.approx(reduce_nll(NLL, ROWS, 3, reduction).item())
+
+
+def test_weighted_nll_by_hand():
+    # states pick the rows of the projection: logits (0, log 3), then (0, 0)
+    states, projection = torch.eye(2), torch.tensor([[0.0, 0.0], [math.log(3), 0.0]])
+    expected = 2.0 * math.log(4 / 3) + 0.5 * math.log(2)
+    loss = weighted_nll(states, projection, None, torch.tensor([1, 0]), torch.tensor([2.0, 0.5]))
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.integers(1, 9), st.integers(2, 7), st.integers(1, 80), st.booleans(), st.integers(0, 3))
+def test_pieces_have_the_loss_and_the_gradients_of_the_whole(positions, words, at_once, shifted, seed):
+    generator = torch.Generator().manual_seed(seed)
+    states, projection, bias = (
+        torch.randn(shape, generator=generator).requires_grad_() for shape in ((positions, 3), (words, 3), (words,))
+    )
+    leaves = [states, projection, bias] if shifted else [states, projection]
+    targets = torch.randint(words, (positions,), generator=generator)
+    weights = torch.rand(positions, generator=generator)
+    ours = 3 * weighted_nll(states, projection, bias if shifted else None, targets, weights, at_once)
+    logits = torch.nn.functional.linear(states, projection, bias if shifted else None)
+    theirs = 3 * (weights * torch.nn.functional.cross_entropy(logits, targets, reduction="none")).sum()
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, leaves), torch.autograd.grad(theirs, leaves), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_weighted_nll_is_finite_for_large_logits_and_empty_for_no_tokens():
+    states = torch.tensor([[1000.0], [-1000.0]]).requires_grad_()
+    loss = weighted_nll(states, torch.tensor([[1.0], [-1.0]]), None, torch.tensor([0, 0]), torch.ones(2))
+    loss.backward()
+    assert loss.item() == 2000.0 and states.grad.tolist() == [[0.0], [-2.0]]
+    nothing = weighted_nll(torch.zeros(0, 1), torch.ones(2, 1), None, torch.tensor([], dtype=int), torch.zeros(0))
+    assert nothing.item() == 0.0
+
+
+def test_a_word_beyond_the_projection_is_an_error_in_pieces_too():
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        weighted_nll(torch.ones(1, 1), torch.ones(2, 1), None, torch.tensor([2]), torch.ones(1))

@@ -9,7 +9,7 @@ from tiny_world import STUDENT, TRAIN, data, runs
 from lib.arms import make_arms
 from lib.encoding import encode
 from lib.errors import UserError
-from lib.planning import Run, plan_runs, recipe_keys, student_keys
+from lib.planning import Run, plan_runs, recipe_keys, student_keys, train_keys
 from lib.records import Refined
 
 STUDENTS = {"base": STUDENT}
@@ -115,10 +115,26 @@ def test_a_name_or_comparison_is_no_part_of_a_runs_id():
 
 
 @pytest.mark.parametrize(
-    "change", [{"workers": 7}, {"unfed": "skip"}, {"headline": "other"}, {"labels": ["gold"]}, {"self_eval_steps": 9}]
-)
+    "change", [
+        {"workers": 7}, {"unfed": "skip"}, {"headline": "other"}, {"labels": ["gold"]}, {"self_eval_steps": 9},
+        {"checkpointing": True},
+    ],
+)  # fmt: skip
 def test_what_does_not_change_training_is_no_part_of_a_runs_id(change):
     assert one({}, **change).id == one({}).id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"keep": "last"}, {"patience": 2}, {"precision": "bf16"}, {"bucket": 1}, {"pass_tokens": 99}, {"compile": True}],
+)
+def test_a_later_setting_is_part_of_the_id_where_it_says_something(change):
+    assert one({}, **change).id != one({}).id
+    assert train_keys(TRAIN.model_copy(update=change)) == train_keys(TRAIN) | change
+
+
+def test_what_was_kept_of_earlier_runs_is_kept_of_a_run_with_the_defaults():
+    assert set(train_keys(TRAIN)) == {"batch", "learning_rate", "warmup_steps", "optimizer", "reduction", "validations"}
 
 
 def test_seeds_may_come_in_any_order_and_number():

@@ -1,31 +1,23 @@
-"""Training: the loss of a batch against plain Hugging Face, the schedule, and resuming bit for bit."""
+"""Training: the best weights, patience, resuming bit for bit, and what it says when it cannot go on."""
 
 import copy
-from collections import Counter
+import json
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from tiny import beginning_tokenizer, tiny_bart, tiny_llama
 from tiny_world import STUDENT, data
 from torch.optim import AdamW
-from transformers import T5Config, T5ForConditionalGeneration
 from transformers.optimization import Adafactor
 
-from lib.encoding import Encoded, collator, encode
+from lib import training
+from lib.curves import Curves
+from lib.encoding import Encoded, encode, step_collator
 from lib.errors import UserError
 from lib.examples import Example
+from lib.forward import batch_loss
 from lib.student import Student, new_student
-from lib.training import (
-    Plan,
-    batch_loss,
-    batches,
-    fit,
-    make_optimizer,
-    seconds_per_token,
-)
+from lib.training import Plan, fit, make_optimizer, seconds_per_token, takes_bf16
 
 TEXTS = data().training_texts()
 EXAMPLES = [
@@ -48,130 +40,9 @@ def encoded(student: Student, examples=EXAMPLES) -> list[Encoded]:
     return encode(student.tokenizer, examples, student.decoder_only)
 
 
-# -- the schedule --------------------------------------------------------------------------------
-
-LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=30)
-
-
-@given(LENGTHS, st.integers(1, 7), st.integers(1, 40), st.integers(0, 3))
-def test_every_step_has_a_fixed_number_of_examples_and_none_is_favoured(lengths, batch, steps, seed):
-    schedule = batches(lengths, batch, steps, seed)
-    assert [len(rows) for rows in schedule] == [batch] * steps
-    seen = Counter(i for rows in schedule for i in rows)
-    counts = [seen[i] for i in range(len(lengths))]
-    assert max(counts) - min(counts) <= 1
-
-
-@given(LENGTHS, st.integers(1, 7), st.integers(1, 3))
-def test_whole_passes_show_every_example_equally_often(lengths, batch, passes):
-    schedule = batches(lengths, batch, steps=len(lengths) * passes, seed=0)
-    assert Counter(i for rows in schedule for i in rows) == dict.fromkeys(range(len(lengths)), batch * passes)
-
-
-def test_the_schedule_follows_from_the_seed():
-    lengths = list(range(40))
-    assert batches(lengths, 4, 25, seed=1) == batches(lengths, 4, 25, seed=1)
-    assert batches(lengths, 4, 25, seed=1) != batches(lengths, 4, 25, seed=2)
-
-
-def test_examples_of_like_length_share_a_batch():
-    lengths = [1, 100] * 20
-    pure = [len({lengths[i] for i in rows}) == 1 for rows in batches(lengths, batch=4, steps=10, seed=0)]
-    assert all(pure)
-    firsts = [lengths[rows[0]] for rows in batches(lengths, batch=4, steps=10, seed=0)]
-    assert firsts != sorted(firsts)  # and yet the short ones do not all come first
-
-
-# -- the loss of a batch ------------------------------------------------------------------------
-
-
-def untied(tokenizer) -> T5ForConditionalGeneration:
-    """As T5 v1.1 is: an output projection of its own, not scaled, and gated feed-forward layers."""
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-    )  # fmt: skip
-    return T5ForConditionalGeneration(config)
-
-
-MADE = {
-    "tied": lambda: fresh(),
-    "untied": lambda: Student(untied(fresh().tokenizer), fresh().tokenizer),
-    "gpt2": lambda: fresh(architecture="gpt2"),
-    "bart": lambda: tiny_bart(beginning_tokenizer(TEXTS, "<s> $A </s>")),
-    "llama": lambda: tiny_llama(beginning_tokenizer(TEXTS, "<s> $A")),
-}
-
-
-@pytest.fixture(scope="module", params=MADE)
-def student(request) -> Student:
-    made = MADE[request.param]()
-    made.model.eval()
-    return made
-
-
 def loss(student: Student, examples, lam: float, reduction: str) -> torch.Tensor:
-    return batch_loss(student.model, collator(student)(encoded(student, examples)), lam, reduction)
-
-
-def plain(student: Student, pairs, reduction: str) -> torch.Tensor:
-    """One task's loss as Hugging Face computes it: one text at a time, or all tokens of a batch at once."""
-
-    def call(some) -> torch.Tensor:
-        if student.decoder_only:
-            return student.model(**continuations(student.tokenizer, some)).loss
-        inputs = student.tokenizer([source for source, _ in some], padding=True, return_tensors="pt")
-        labels = student.tokenizer([target for _, target in some], padding=True, return_tensors="pt")["input_ids"]
-        labels[labels == student.tokenizer.pad_token_id] = -100
-        return student.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], labels=labels).loss
-
-    return call(pairs) if reduction == "tokens" else torch.stack([call([pair]) for pair in pairs]).mean()
-
-
-def continuations(tokenizer, pairs) -> dict[str, torch.Tensor]:
-    """ "source ### target </s>" as Hugging Face takes it, the labels hidden on the source and on padding."""
-    whole = tokenizer([f"{source} ### {target} </s>" for source, target in pairs], padding=True, return_tensors="pt")
-    labels = whole["input_ids"].masked_fill(whole["attention_mask"] == 0, -100)
-    for row, (source, _) in zip(labels, pairs):
-        row[: len(tokenizer(f"{source} ###")["input_ids"])] = -100
-    return {"input_ids": whole["input_ids"], "attention_mask": whole["attention_mask"], "labels": labels}
-
-
-@pytest.mark.parametrize("reduction", ["examples", "tokens"])
-@pytest.mark.parametrize("lam", [0.0, 0.5, 2.0])
-def test_the_loss_is_that_of_two_plain_passes(student, lam, reduction):
-    label, explanation = zip(*(e.pairs() for e in EXAMPLES))
-    expected = plain(student, label, reduction) + lam * plain(student, explanation, reduction)
-    assert loss(student, EXAMPLES, lam, reduction).item() == pytest.approx(expected.item(), abs=1e-5)
-
-
-def test_so_are_its_gradients(student):
-    def gradients(value: torch.Tensor) -> list[torch.Tensor]:
-        student.model.zero_grad()
-        value.backward()
-        return [p.grad.clone() for p in student.model.parameters()]
-
-    label, explanation = zip(*(e.pairs() for e in EXAMPLES))
-    ours = gradients(loss(student, EXAMPLES, 0.5, "examples"))
-    theirs = gradients(plain(student, label, "examples") + 0.5 * plain(student, explanation, "examples"))
-    student.model.zero_grad()
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
-
-
-def test_labels_alone_are_one_plain_pass(student):
-    alone = [replace(e, rationale=None) for e in EXAMPLES]
-    expected = plain(student, [e.pairs()[0] for e in alone], "examples")
-    assert loss(student, alone, 0.5, "examples").item() == pytest.approx(expected.item(), abs=1e-5)
-
-
-def test_the_loss_per_example_does_not_depend_on_how_the_batch_was_cut(student):
-    def cut(reduction: str) -> float:
-        parts = (EXAMPLES[:1], EXAMPLES[1:])
-        return sum(len(part) * loss(student, part, 0.5, reduction).item() for part in parts) / len(EXAMPLES)
-
-    assert cut("examples") == pytest.approx(loss(student, EXAMPLES, 0.5, "examples").item(), abs=1e-5)
-    assert cut("tokens") != pytest.approx(loss(student, EXAMPLES, 0.5, "tokens").item(), abs=1e-4)
+    [batch] = step_collator(student, None)(encoded(student, examples))["passes"]
+    return batch_loss(student.model, batch, lam, reduction)
 
 
 # -- fitting -------------------------------------------------------------------------------------
@@ -307,6 +178,226 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, uninterrupted, state):
     assert losses(history) == uninterrupted[1]
 
 
+# -- settings of how it is trained -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("patience", "looks"), [(1, 3), (2, 4), (3, 5), (None, 5)])
+def test_patience_ends_a_phase_and_the_best_weights_are_kept(tmp_path, uninterrupted, patience, looks):
+    accuracies = [0.1, 0.6, 0.6, 0.3, 0.2]
+    weights, history, _ = trained(tmp_path, accuracies, replace(PLAN, patience=patience))
+    assert looked(history) == accuracies[:looks]
+    assert identical(weights, uninterrupted[0][1])
+
+
+def test_a_phase_that_lost_its_patience_is_not_taken_up_again(tmp_path, monkeypatch, uninterrupted):
+    """Killed after its last step, before its best weights were loaded."""
+    plan, accuracies = replace(PLAN, patience=2), [0.6, 0.1, 0.3, 0.9, 0.9]
+
+    def killed(self):
+        raise Interrupted
+
+    monkeypatch.setattr(training.DistillationTrainer, "_load_best_model", killed)
+    with pytest.raises(Interrupted):
+        trained(tmp_path, accuracies, plan)
+    monkeypatch.undo()
+    weights, history, validation = trained(tmp_path, accuracies, plan, fails_at=0)
+    assert validation.looks == []
+    assert looked(history) == accuracies[:3]
+    assert identical(weights, uninterrupted[0][0])
+
+
+def test_patience_outlasts_an_interruption(tmp_path, uninterrupted):
+    plan, accuracies = replace(PLAN, patience=2), [0.1, 0.6, 0.3, 0.2, 0.9]
+    with pytest.raises(Interrupted):
+        trained(tmp_path, accuracies, plan, fails_at=3)
+    weights, history, _ = trained(tmp_path, accuracies[3:], plan)
+    assert looked(history) == accuracies[:4]
+    assert identical(weights, uninterrupted[0][1])
+
+
+def test_the_last_weights_may_be_kept_instead_of_the_best(tmp_path, uninterrupted):
+    accuracies = [0.1, 0.6, 0.6, 0.3, 0.2]
+    weights, history, _ = trained(tmp_path, accuracies, replace(PLAN, keep="last"))
+    assert identical(weights, uninterrupted[0][-1])
+    assert looked(history) == accuracies
+
+
+def test_checkpointing_changes_no_bit(tmp_path, uninterrupted):
+    weights, history, _ = trained(tmp_path, None, replace(PLAN, checkpointing=True))
+    assert identical(weights, uninterrupted[0][-1])
+    assert losses(history)[-1] == uninterrupted[1][-1]
+
+
+@pytest.mark.parametrize("architecture", ["t5", "gpt2"])
+def test_passes_train_the_same_but_for_rounding(tmp_path, architecture):
+    def weights(budget: int | None) -> torch.Tensor:
+        student = fresh(dropout=0.0, architecture=architecture)
+        plan = replace(PLAN, steps=6, batch=4, optimizer="adamw", learning_rate=1e-3, pass_tokens=budget)
+        fit(student, encoded(student), plan, tmp_path / str(budget))
+        return torch.cat([p.detach().flatten() for p in student.model.parameters()])
+
+    begun = torch.cat([p.detach().flatten() for p in fresh(dropout=0.0, architecture=architecture).model.parameters()])
+    whole = weights(None)
+    assert (weights(50) - whole).norm() < 1e-2 * (whole - begun).norm()
+
+
+def test_an_interrupted_phase_in_passes_goes_on_bit_for_bit(tmp_path):
+    plan, accuracies = replace(PLAN, pass_tokens=50, batch=4), [0.1, 0.2, 0.3, 0.4, 0.5]
+    weights, history, _ = trained(tmp_path / "whole", accuracies, plan)
+    with pytest.raises(Interrupted):
+        trained(tmp_path / "cut", accuracies, plan, fails_at=2)
+    again, same_history, _ = trained(tmp_path / "cut", accuracies[2:], plan)
+    assert identical(weights, again)
+    assert history == same_history
+
+
+def test_bf16_rounds_the_products_and_leaves_the_weights_in_fp32(tmp_path, uninterrupted):
+    weights, history, _ = trained(tmp_path, None, replace(PLAN, precision="bf16"))
+    assert all(value.dtype == torch.float32 for value in weights.values())
+    assert history[0]["loss"] == pytest.approx(uninterrupted[1][0]["loss"], rel=0.2)  # dropout draws others
+    assert history[0]["loss"] != uninterrupted[1][0]["loss"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "supported", "taken"),
+    [
+        ("auto", "cpu", True, False),
+        ("auto", "cuda", True, True),
+        ("auto", "cuda", False, False),
+        ("fp32", "cuda", True, False),
+        ("bf16", "cpu", False, True),
+    ],
+)
+def test_auto_precision_is_bf16_on_a_gpu_that_has_it(monkeypatch, precision, device, supported, taken):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    assert takes_bf16(precision, torch.device(device)) == taken
+
+
+@pytest.mark.slow
+def test_a_compiled_student_trains_the_same(tmp_path, uninterrupted):
+    _, history, _ = trained(tmp_path, [0.5], replace(PLAN, steps=5, compile=True))
+    assert losses(history)[0]["loss"] == pytest.approx(uninterrupted[1][0]["loss"], rel=1e-4)
+
+
+def test_curves_hear_of_losses_and_looks(tmp_path):
+    student, heard = fresh(), []
+
+    class Heard(Curves):
+        def add(self, step, values):
+            heard.append((step, *sorted(values)))
+
+    plan = replace(PLAN, steps=10)
+    history = fit(student, encoded(student), plan, tmp_path, Validation(student, [0.1, 0.2]), Heard("run"))
+    losses = [(step, "grad_norm", "learning_rate", "loss") for step in range(1, 11)]
+    assert [row for row in heard if "loss" in row] == losses
+    assert [row for row in heard if "accuracy" in row] == [(5, "accuracy"), (10, "accuracy")]
+    assert len(history) == 12
+
+
+# -- when it cannot go on ----------------------------------------------------------------------------
+
+
+def poison(monkeypatch, at_step: int, of):
+    """Make the loss of one step (counted from 1) what `of` makes of it."""
+    calls = []
+
+    def poisoned(*args):
+        calls.append(args)
+        loss = batch_loss(*args)
+        return of(loss) if len(calls) == at_step else loss
+
+    monkeypatch.setattr(training, "batch_loss", poisoned)
+
+
+@pytest.mark.parametrize("of", [lambda loss: loss * float("nan"), lambda loss: loss + torch.log(loss * 0) * 0])
+def test_a_loss_that_is_not_finite_stops_and_keeps_what_is_good(tmp_path, monkeypatch, uninterrupted, of):
+    poison(monkeypatch, 8, of)
+    with pytest.raises(UserError, match="training stopped at step 7: loss nan, gradient norm nan") as error:
+        trained(tmp_path, [0.1])
+    assert "checkpoint-5" in str(error.value) and "lower train.learning_rate" in str(error.value)
+    file = tmp_path / "not_finite_step_7.json"
+    assert str(file) in str(error.value)
+    said = json.loads(file.read_text())
+    assert said["loss"] == "nan" and len(said["examples"]) == PLAN.batch
+    for row in said["examples"]:
+        assert row["ids"][0][0] == encoded(fresh())[row["index"]].pairs[0][0]
+        assert all(text for pair in row["texts"] for text in pair)
+    monkeypatch.undo()
+    weights, history, _ = trained(tmp_path, [0.2, 0.3, 0.4, 0.5])  # what was wrong is mended: it goes on from there
+    assert identical(weights, uninterrupted[0][-1])
+    assert losses(history) == uninterrupted[1]
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(tmp_path, monkeypatch):
+    class Steep(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, loss):
+            return loss.clone()
+
+        @staticmethod
+        def backward(ctx, out):
+            return out * float("inf")
+
+    poison(monkeypatch, 1, Steep.apply)
+    student = fresh()
+    before = copy.deepcopy(student.model.state_dict())
+    with pytest.raises(
+        UserError, match=r"at step 0: loss \d.*, gradient norm (nan|inf).*last good checkpoint: none yet"
+    ):
+        fit(student, encoded(student), PLAN, tmp_path)
+    assert identical(student.model.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_names_what_to_lower(tmp_path, monkeypatch, error):
+    def full(*args):
+        raise error
+
+    monkeypatch.setattr(training, "batch_loss", full)
+    with pytest.raises(UserError, match="out of memory") as found:
+        trained(tmp_path, None, replace(PLAN, seed=3))
+    assert "of a step of 2 examples: set train.checkpointing: true or lower train.pass_tokens (now null" in str(
+        found.value
+    )
+
+
+def test_another_error_stays_what_it_is(tmp_path, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(training, "batch_loss", broken)
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"):
+        trained(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"learning_rate": 0.01}, "learning_rate 0.02, now 0.01"), ({"seed": 1}, "seed 0, now 1"), ({}, "examples '")],
+)
+def test_checkpoints_of_another_recipe_are_refused(tmp_path, changes, said):
+    with pytest.raises(Interrupted):
+        trained(tmp_path, [0.1, 0.2], fails_at=1)
+    student = fresh()
+    others = encoded(student) if changes else encoded(student, EXAMPLES[1:])
+    with pytest.raises(UserError, match=f"its checkpoints are of another recipe .*{said}.*delete the folder"):
+        fit(student, others, replace(PLAN, **changes), tmp_path)
+
+
+def test_how_steps_are_computed_may_change_on_the_way(tmp_path):
+    with pytest.raises(Interrupted):
+        trained(tmp_path, [0.1, 0.2], fails_at=1)
+    plan = replace(PLAN, pass_tokens=50, checkpointing=True)
+    _, history, validation = trained(tmp_path, [0.2, 0.3, 0.4, 0.5], plan)
+    assert len(validation.looks) == LOOKS - 1 and history[-1]["step"] == PLAN.steps
+
+
 def test_a_student_without_examples_is_refused(tmp_path):
     with pytest.raises(UserError, match="no usable training examples"):
         fit(fresh(), [], PLAN, tmp_path)
@@ -327,6 +418,6 @@ def test_the_optimizer_is_the_one_planned():
 def test_timing_a_student_leaves_it_as_it_was(architecture):
     student = fresh(architecture=architecture)
     before = copy.deepcopy(student.model.state_dict())
-    assert 0 < seconds_per_token(student, encoded(student), batch=2, steps=3) < 1
+    assert 0 < seconds_per_token(student, encoded(student), PLAN, steps=3) < 1
     assert identical(student.model.state_dict(), before)
     assert all(p.grad is None for p in student.model.parameters())

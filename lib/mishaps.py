@@ -1,0 +1,105 @@
+"""What may go wrong in the middle of training, said so that something can be done about it.
+
+A loss that is not finite, memory that does not suffice, checkpoints that another recipe left behind: each is a
+UserError that names the file or the setting. None of them is skipped over.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from lib.encoding import Encoded
+from lib.errors import UserError
+from lib.records import write_json
+from lib.schedule import passes
+from lib.student import Student
+
+RECIPE = "recipe.json"
+# What may differ between a phase's beginning and its end: how its steps are computed, not which they are.
+HOW = {"pass_tokens", "checkpointing", "compile"}
+
+
+def not_finite(
+    folder: Path, student: Student, step: int, examples: dict[int, Encoded], values: dict[str, float]
+) -> UserError:
+    """The error of a step whose loss or gradient is no number; the step is written to a file, to be looked at.
+
+    folder    of the phase; the file is <folder>/not_finite_step_<n>.json
+    examples  the step's, by their index among the phase's
+    values    {"loss": nan, "gradient norm": nan, "learning rate": 0.03}
+    """
+    file = folder / f"not_finite_step_{step}.json"
+    rows = [{"index": i, "texts": _texts(student, e), "ids": e.pairs} for i, e in examples.items()]
+    write_json(file, {"step": step, **{key: repr(value) for key, value in values.items()}, "examples": rows})
+    said = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+    kept = [path.name for path in folder.glob("checkpoint-*")]
+    last = max(kept, key=lambda name: int(name.split("-")[1]), default="none yet")
+    return UserError(
+        f"training stopped at step {step}: {said}; its {len(rows)} examples stand in {file}; last good checkpoint: "
+        f"{last}; lower train.learning_rate, or set train.precision: fp32"
+    )
+
+
+def _texts(student: Student, example: Encoded) -> list[list[str]]:
+    return [[student.tokenizer.decode(ids) for ids in pair] for pair in example.pairs]
+
+
+@contextmanager
+def memory_suffices(batch: int, budget: int | None, checkpointing: bool, examples) -> Iterator[None]:
+    """Turn running out of memory within the block into a UserError that says which setting to lower.
+
+    examples   called then: those of the step under way
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise UserError(_what_to_lower(batch, budget, checkpointing, examples(), str(error))) from error
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that: on a GPU it has a class of its own, on a CPU only its words."""
+    words = "can't allocate memory", "not enough memory", "out of memory"
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error).lower() for w in words)
+
+
+def _what_to_lower(batch: int, budget: int | None, checkpointing: bool, examples: Sequence[Encoded], said: str) -> str:
+    lengths = [e.lengths for e in examples]
+    cut = passes(lengths, budget)
+    tokens = max(sum(sum(lengths[i]) for i in rows) for rows in cut)
+    longest = max(map(sum, lengths))
+    ways = [] if checkpointing else ["set train.checkpointing: true"]
+    if max(map(len, cut)) > 1:
+        ways.append(f"lower train.pass_tokens (now {budget or 'null, a whole step'}; an example has up to {longest})")
+    else:
+        ways.append(f"lower student.max_source_tokens or max_target_tokens (an example of {longest} tokens is alone)")
+    reason = " ".join(said.split())
+    return (
+        f"out of memory at a pass of {tokens} tokens of a step of {batch} examples: {' or '.join(ways)} ({reason:.100})"
+    )
+
+
+def refuse_another_recipe(folder: Path, plan, encoded: Sequence[Encoded], student: Student) -> None:
+    """UserError where `folder` has checkpoints of another plan, other examples or another student; else remember these.
+
+    plan   a dataclass; what only says how its steps are computed (`HOW`) may differ
+    """
+    own = {key: value for key, value in dataclasses.asdict(plan).items() if key not in HOW}
+    shapes = [[name, list(p.shape)] for name, p in student.model.named_parameters()]
+    own |= {"examples": _hash([e.pairs for e in encoded]), "student": _hash(shapes)}
+    file = folder / RECIPE
+    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else own
+    differing = [f"{key} {found.get(key)!r}, now {value!r}" for key, value in own.items() if found.get(key) != value]
+    if differing and any(folder.glob("checkpoint-*")):
+        raise UserError(f"{folder}: its checkpoints are of another recipe ({'; '.join(differing)}); delete the folder")
+    write_json(file, own)
+
+
+def _hash(content) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
