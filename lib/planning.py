@@ -16,7 +16,7 @@ from itertools import islice
 from transformers import PreTrainedTokenizerFast
 
 from lib.arms import Arm, Recipe
-from lib.encoding import encode
+from lib.encoding import beginning, encode
 from lib.errors import UserError
 from lib.examples import ARROW, Example
 from lib.material import Data, HeldOut, Material, held_out, load_data, materials, plainest, unchosen, unfed
@@ -248,6 +248,7 @@ def _run_id(recipe: Recipe, student: StudentSettings, train: Train, seed: int, d
     own = {key: value for key, value in recipe_keys(recipe).items() if key not in unused}
     vocabulary = sorted(tokenizer.get_vocab().items())
     whole = [RECIPE_VERSION, own, student_keys(student), settings, seed, digest, vocabulary]
+    whole += [first] if (first := beginning(tokenizer)) else []  # an OPT's BOS, which earlier runs lacked
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 

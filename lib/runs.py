@@ -7,14 +7,12 @@ A run under way lives in scratch/; its folder appears among the finished ones by
 recipe.json, metrics.json, predictions.jsonl, judgements.jsonl (arms with self-evaluation), student/ (a checkpoint).
 """
 
-import fcntl
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -34,7 +32,7 @@ from lib.settings import Student as StudentSettings
 from lib.student import Student, decoder_only, start_student
 from lib.tasks import Task, get_task
 from lib.training import Plan, fit, seconds_per_token
-from lib.workers import one_thread_worker, workers_end
+from lib.workers import alone, one_thread_worker, workers_end
 
 # Folders of scratch/ with runs that no stage keeps, but that need not be trained again: those of an interactive
 # kernel, and those of arms or settings that are configured no longer.
@@ -137,7 +135,7 @@ def _seconds_per_token(run: Run) -> float:
 def train_run(run: Run, folder: Path) -> None:
     """Train and measure one run in this process; its folder appears under `folder` when it is finished."""
     one_thread_worker()
-    with _alone(paths.SCRATCH / "runs" / f"{run.id}.lock"):
+    with alone(paths.SCRATCH / "runs" / f"{run.id}.lock"):
         if find(run, [folder]) is None:
             _train_run(run, folder)
 
@@ -160,15 +158,6 @@ def _train_run(run: Run, folder: Path) -> None:
     _place(work, folder / run.id)
     # Seconds differ from run to run, so they stay out of what DVC tracks.
     write_json(paths.SCRATCH / "timings" / f"{run.id}.json", {"core_seconds": round(time.process_time() - started, 1)})
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a run's lock; wait while another process trains the same run."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, work: Path, validate=None) -> list[dict]:

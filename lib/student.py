@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -171,20 +172,33 @@ def _gpt2_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) 
 def _pretrained(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> Student:
     """A checkpoint's model, refused if it is none that writes text, or if texts or tokens do not fit it."""
     config = _config(settings.source)
-    model = _load(_auto(config), settings.source, "student.source")
+    # published in half precision or not, it is trained and scored from fp32 weights; autocast and `precision` say less
+    model = _load(_auto(config), settings.source, "student.source", dtype=torch.float32)
     if len(tokenizer) > config.vocab_size:
         raise UserError(
             f"student.tokenizer: {settings.tokenizer!r} has {len(tokenizer)} tokens, student.source "
             f"{settings.source!r} only {config.vocab_size}; give the tokenizer that it was made with"
         )
-    longest = settings.max_source_tokens + settings.max_target_tokens
-    positions = None if config.is_encoder_decoder else getattr(config, "max_position_embeddings", None)
-    if positions is not None and longest > positions:
-        raise UserError(
-            f"student.max_source_tokens {settings.max_source_tokens} and max_target_tokens "
-            f"{settings.max_target_tokens}: together at most the {positions} positions of {settings.source!r}"
-        )
+    _refuse_positions(settings, config)
+    if config.is_encoder_decoder and config.decoder_start_token_id is None:
+        raise UserError(f"student.source: {settings.source!r} has no decoder_start_token_id in its config.json; add it")
     return Student(model, tokenizer)
+
+
+def _refuse_positions(settings: StudentSettings, config: PretrainedConfig) -> None:
+    """UserError where texts may be longer than a model has learned positions for; a T5's are relative, without end."""
+    source, target = settings.max_source_tokens, settings.max_target_tokens
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return
+    # a decoder reads up to two start tokens before a target
+    longest = max(source, target + 2) if config.is_encoder_decoder else source + target
+    if longest > positions:
+        how = "each" if config.is_encoder_decoder else "together"
+        raise UserError(
+            f"student.max_source_tokens {source} and max_target_tokens {target}: {how} at most the {positions} "
+            f"positions of {settings.source!r}"
+        )
 
 
 def _auto(config: PretrainedConfig):
@@ -204,11 +218,11 @@ def _config(source: str) -> PretrainedConfig:
     return _load(AutoConfig, source, "student.source")
 
 
-def _load(auto, name: str, key: str):
+def _load(auto, name: str, key: str, **how):
     """A pretrained model or tokenizer by folder or hub name, with an error that says what to do."""
     local = Path(name).expanduser()
     try:
-        return auto.from_pretrained(str(local) if local.is_dir() else name)
+        return auto.from_pretrained(str(local) if local.is_dir() else name, **how)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

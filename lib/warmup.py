@@ -12,10 +12,10 @@ the former without their question, so that P(c) is not out of distribution.
 
 import hashlib
 import json
-import os
+import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 from joblib import Parallel, delayed
@@ -30,9 +30,10 @@ from lib.scoring import Scorer
 from lib.settings import BASE, Slc
 from lib.settings import Student as StudentSettings
 from lib.student import Student, load_student, new_student
+from lib.tasks import get_task
 from lib.text import sentences
 from lib.training import Plan, fit
-from lib.workers import one_thread_worker, workers_end
+from lib.workers import alone, one_thread_worker, workers_end
 
 FOLDS = 2
 VERSION = 1  # raise it when a change of the code warms up otherwise
@@ -42,17 +43,31 @@ ANSWER_SHARE = 0.2  # with half of them, or each with both targets, RD told soun
 BATCH, LEARNING_RATES, LEARNING_RATE_STEPS = 16, {"t5": 0.03, "gpt2": 0.05}, 50
 
 
-def folds(texts: Mapping[str, str], n: int, seed: int) -> list[list[str]]:
-    """Question ids cut into n parts of like size, each sorted; which part one is in is random, but the same again.
+def folds(questions: Iterable[Question], n: int, seed: int) -> list[list[str]]:
+    """Question ids cut into n parts, each sorted; which part one is in is random, but the same for equal questions.
 
-    texts   question id -> text. Questions that share all but the last sentence ask about one story (SVAMP's siblings)
-            and stay together: who was warmed up on one knows much of the rationales of the other.
+    Questions about one story stay together: who was warmed up on one knows much of the others' rationales. The parts'
+    sizes differ by no more than the largest story.
     """
     stories = defaultdict(list)
-    for question_id in sorted(texts):
-        stories["".join(sentences(texts[question_id])[:-1]) or texts[question_id]].append(question_id)
-    order = sorted(stories.values(), key=lambda ids: draw(f"fold/{seed}/{ids[0]}"))
-    return [sorted(question_id for ids in order[i::n] for question_id in ids) for i in range(n)]
+    for question in sorted(questions, key=lambda q: q.question_id):
+        stories[story(question)].append(question.question_id)
+    parts: list[list[str]] = [[] for _ in range(n)]
+    for ids in sorted(stories.values(), key=lambda ids: draw(f"fold/{seed}/{ids[0]}")):
+        min(parts, key=len).extend(ids)
+    return [sorted(part) for part in parts]
+
+
+def story(question: Question) -> Hashable:
+    """What a published question shares with its siblings: the words of all but its last sentence (SVAMP's variants).
+
+    Neither their order nor numbers matter. Of one sentence all words count. A generated question, which is drawn by
+    itself, stands alone.
+    """
+    if get_task(question.task).generate is not None:
+        return question.question_id
+    body = " ".join(sentences(question.text)[:-1]) or question.text
+    return frozenset(re.findall(r"[^\W\d]+", body.lower()))
 
 
 def warmup_examples(
@@ -90,7 +105,7 @@ def cross_fitted(
     """
     if not slc.warmup_steps or settings.source != "scratch":
         return [(as_it_is(settings, slc, seed, name), list(questions))]
-    parts = folds({q.question_id: q.text for q in questions}, FOLDS, seed)
+    parts = folds(questions, FOLDS, seed)
     if not all(parts):
         raise UserError(
             f"slc.warmup_steps {slc.warmup_steps}: {len(questions)} train questions; cross-fitting needs 2 "
@@ -120,8 +135,9 @@ def warmed_up(
     one_thread_worker()
     how = f"{settings.source}, {slc.warmup_steps} steps of warm-up, fold {fold}"
     kept = paths.SCRATCH / "scorers" / _content(seen, questions, rationales, settings, slc, seed)
-    if not kept.exists():
-        _warm_up(kept, seen, questions, rationales, settings, slc, seed)
+    with alone(kept.with_name(f"{kept.name}.lock")):
+        if not kept.exists():
+            _warm_up(kept, seen, questions, rationales, settings, slc, seed)
     return _scorer(load_student(kept), how, settings, slc, name)
 
 
@@ -143,15 +159,9 @@ def _warm_up(kept: Path, seen, questions, rationales, settings: StudentSettings,
     plan = Plan(slc.warmup_steps, BATCH, LEARNING_RATES[settings.architecture], LEARNING_RATE_STEPS, seed=seed)
     under_way = kept.with_name(f"{kept.name}.under-way")  # an interrupted warm-up goes on from there
     fit(student, encoded, plan, under_way)
-    partial = kept.with_name(f"{kept.name}.{os.getpid()}.partial")
-    student.save(partial)
-    try:
-        os.rename(partial, kept)
-    except OSError:  # another process was first, with the same student
-        if not kept.exists():
-            raise
-        shutil.rmtree(partial)
-    shutil.rmtree(under_way, ignore_errors=True)
+    student.save(kept.with_name(f"{kept.name}.partial"))
+    kept.with_name(f"{kept.name}.partial").rename(kept)
+    shutil.rmtree(under_way)
 
 
 def as_it_is(settings: StudentSettings, slc: Slc, seed: int, name: str) -> Scorer:

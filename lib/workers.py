@@ -1,11 +1,13 @@
 """What a parallel process does before its work, one thread and no life after its parent's, and how all of them end."""
 
+import fcntl
 import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from joblib.externals.loky import get_reusable_executor
@@ -21,6 +23,15 @@ def one_thread_worker() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and all(t.name != WATCH for t in threading.enumerate()):
         threading.Thread(target=_end_with, args=(parent.pid,), name=WATCH, daemon=True).start()
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold a lock, a file that may stay; wait while another process holds it. It goes with its process."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

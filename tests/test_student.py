@@ -1,5 +1,7 @@
 """The student and its tokenizer: text to ids and back, weights from a seed, a checkpoint on disk."""
 
+import json
+
 import pytest
 import torch
 from hypothesis import given
@@ -222,6 +224,31 @@ def test_a_bart_is_a_student_too(tmp_path):
     again = start_student(settings, bart.tokenizer, seed=0)
     assert not again.decoder_only and not decoder_only(settings)
     assert torch.equal(again.model.final_logits_bias, bart.model.final_logits_bias)
+
+
+def test_a_model_published_in_half_precision_is_trained_and_scored_in_fp32(student, tmp_path):
+    student.save(tmp_path)
+    half = load_student(tmp_path)
+    half.model.half().save_pretrained(tmp_path)
+    settings = STUDENT.model_copy(update={"source": str(tmp_path), "tokenizer": str(tmp_path)})
+    assert {w.dtype for w in weights(start_student(settings, student.tokenizer, seed=0))} == {torch.float32}
+
+
+def test_a_bart_has_positions_for_a_text_and_its_start(tmp_path):
+    bart = KINDS["as BART"]()  # of 256 positions
+    bart.save(tmp_path)
+    named = {"source": str(tmp_path), "tokenizer": str(tmp_path)}
+    assert "each at most the 256 positions" in refusal(**named, max_source_tokens=257)
+    assert "each at most the 256 positions" in refusal(**named, max_target_tokens=255)
+    fits = STUDENT.model_copy(update={**named, "max_source_tokens": 256, "max_target_tokens": 254})
+    assert not start_student(fits, bart.tokenizer, seed=0).decoder_only
+
+
+def test_an_encoder_decoder_without_a_start_token_is_refused(student, tmp_path):
+    student.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"decoder_start_token_id": None}))
+    assert "has no decoder_start_token_id" in refusal(source=str(tmp_path), tokenizer=str(tmp_path))
 
 
 def test_a_tokenizer_of_another_model_is_refused(student, tmp_path):
