@@ -8,6 +8,7 @@ many, a piece at a time (`losses.weighted_nll`).
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -94,3 +95,34 @@ def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict) -> T
     real = task["targets"] >= 0
     states = scaled_states(model, hidden[real])  # (P, D): padding never reaches the projection
     return TaskStates(states, task["targets"][real], real.nonzero()[:, 0], len(real))
+
+
+# -- how it is computed ------------------------------------------------------------------------------
+
+
+def in_precision(precision: str, device: torch.device):
+    """The context of a forward pass: weights stay in fp32; bf16 rounds what the matrix products take and give."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=takes_bf16(precision, device))
+
+
+def takes_bf16(precision: str, device: torch.device) -> bool:
+    """ "auto": on a GPU that computes in it; on a CPU it is for those who ask for it, as its results differ."""
+    fits = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bf16" or (precision == "auto" and fits)
+
+
+@contextmanager
+def computed(model, checkpointing: bool, compile: bool) -> Iterator[None]:
+    """Gradient checkpointing and torch.compile for the block; the model is afterwards as it was."""
+    parts = [model.get_encoder(), model.get_decoder()] if model.config.is_encoder_decoder else [model.get_decoder()]
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    for part in parts if compile else []:
+        part.compile(dynamic=True)
+    try:
+        yield
+    finally:
+        if checkpointing:
+            model.gradient_checkpointing_disable()
+        for part in parts:
+            part._compiled_call_impl = None

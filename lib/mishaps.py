@@ -25,16 +25,16 @@ HOW = {"pass_tokens", "checkpointing", "compile"}
 
 
 def not_finite(
-    folder: Path, student: Student, step: int, examples: dict[int, Encoded], values: dict[str, float]
+    folder: Path, student: Student, step: int, examples: Sequence[tuple[int, Encoded]], values: dict[str, float]
 ) -> UserError:
     """The error of a step whose loss or gradient is no number; the step is written to a file, to be looked at.
 
     folder    of the phase; the file is <folder>/not_finite_step_<n>.json
-    examples  the step's, by their index among the phase's
+    examples  the step's, each with its index among the phase's
     values    {"loss": nan, "gradient norm": nan, "learning rate": 0.03}
     """
     file = folder / f"not_finite_step_{step}.json"
-    rows = [{"index": i, "texts": _texts(student, e), "ids": e.pairs} for i, e in examples.items()]
+    rows = [{"index": i, "texts": _texts(student, e), "ids": e.pairs} for i, e in examples]
     write_json(file, {"step": step, **{key: repr(value) for key, value in values.items()}, "examples": rows})
     said = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
     kept = [path.name for path in folder.glob("checkpoint-*")]

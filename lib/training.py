@@ -11,8 +11,7 @@ batches that it would have seen.
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from lib.curves import Curves
 from lib.encoding import Encoded, step_collator
 from lib.errors import UserError
 from lib.forcing import refuse_other_logits
-from lib.forward import batch_loss, task_nll
+from lib.forward import batch_loss, computed, in_precision, task_nll
 from lib.mishaps import memory_suffices, not_finite, refuse_another_recipe
 from lib.schedule import BUCKET, batches
 from lib.student import Student
@@ -102,10 +101,10 @@ class DistillationTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def examples_under_way(self) -> dict[int, Encoded]:
-        """The examples of the step that is not finished yet, by index."""
+    def examples_under_way(self) -> list[tuple[int, Encoded]]:
+        """The examples of the step that is not finished yet, with their index; where they are few, one comes twice."""
         step = min(self.state.global_step, len(self.schedule) - 1)
-        return {i: self.train_dataset[i] for i in self.schedule[step]}
+        return [(i, self.train_dataset[i]) for i in self.schedule[step]]
 
 
 class _NotFiniteStep(Exception):
@@ -140,8 +139,8 @@ def fit(
     under_way = trainer.examples_under_way
     try:
         with (
-            memory_suffices(plan.batch, plan.pass_tokens, plan.checkpointing, lambda: list(under_way().values())),
-            _computed(student.model, plan),
+            memory_suffices(plan.batch, plan.pass_tokens, plan.checkpointing, lambda: [e for _, e in under_way()]),
+            computed(student.model, plan.checkpointing, plan.compile),
         ):
             trainer.train(resume_from_checkpoint=checkpoint)
     except _NotFiniteStep as found:
@@ -180,17 +179,6 @@ def make_optimizer(model, plan: Plan) -> Optimizer:
     return AdamW(model.parameters(), lr=plan.learning_rate)
 
 
-def in_precision(precision: str, device: torch.device):
-    """The context of a forward pass: weights stay in fp32; bf16 rounds what the matrix products take and give."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=takes_bf16(precision, device))
-
-
-def takes_bf16(precision: str, device: torch.device) -> bool:
-    """ "auto": on a GPU that computes in it; on a CPU it is for those who ask for it, as its results differ."""
-    fits = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return precision == "bf16" or (precision == "auto" and fits)
-
-
 def seconds_per_token(student: Student, encoded: Sequence[Encoded], plan: Plan, steps: int = 6) -> float:
     """Core-seconds of training a non-padding token, from a few steps on this machine; weights stay as they are."""
     schedule = batches([e.tokens for e in encoded], plan.batch, steps, seed=0, bucket=plan.bucket)
@@ -205,23 +193,6 @@ def seconds_per_token(student: Student, encoded: Sequence[Encoded], plan: Plan, 
     student.model.zero_grad()
     # the optimiser and the Trainer add about a third to forward and backward
     return 1.33 * float(np.median(seconds))
-
-
-@contextmanager
-def _computed(model, plan: Plan) -> Iterator[None]:
-    """Gradient checkpointing and torch.compile for the block; the model is afterwards as it was."""
-    parts = [model.get_encoder(), model.get_decoder()] if model.config.is_encoder_decoder else [model.get_decoder()]
-    if plan.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    for part in parts if plan.compile else []:
-        part.compile(dynamic=True)
-    try:
-        yield
-    finally:
-        if plan.checkpointing:
-            model.gradient_checkpointing_disable()
-        for part in parts:
-            part._compiled_call_impl = None
 
 
 def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> TrainingArguments:

@@ -12,7 +12,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from lib import forward
 from lib.encoding import Encoded, collator, encode, step_collator
 from lib.examples import Example
-from lib.forward import batch_loss
+from lib.forward import batch_loss, takes_bf16
 from lib.losses import weighted_nll
 from lib.schedule import batches
 from lib.student import Student, new_student
@@ -192,3 +192,18 @@ def test_pieces_under_autocast_stay_near_the_exact_loss(monkeypatch, student):
     assert all(g.dtype == torch.float32 for g in by_rough)
     ours, theirs = (torch.cat([g.flatten() for g in found]) for found in (by_rough, by_exact))
     assert torch.cosine_similarity(ours, theirs, dim=0) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "supported", "taken"),
+    [
+        ("auto", "cpu", True, False),
+        ("auto", "cuda", True, True),
+        ("auto", "cuda", False, False),
+        ("fp32", "cuda", True, False),
+        ("bf16", "cpu", False, True),
+    ],
+)
+def test_auto_precision_is_bf16_on_a_gpu_that_has_it(monkeypatch, precision, device, supported, taken):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    assert takes_bf16(precision, torch.device(device)) == taken

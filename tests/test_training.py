@@ -17,7 +17,7 @@ from lib.errors import UserError
 from lib.examples import Example
 from lib.forward import batch_loss
 from lib.student import Student, new_student
-from lib.training import Plan, fit, make_optimizer, seconds_per_token, takes_bf16
+from lib.training import Plan, fit, make_optimizer, seconds_per_token
 
 TEXTS = data().training_texts()
 EXAMPLES = [
@@ -256,21 +256,6 @@ def test_bf16_rounds_the_products_and_leaves_the_weights_in_fp32(tmp_path, unint
     assert all(value.dtype == torch.float32 for value in weights.values())
     assert history[0]["loss"] == pytest.approx(uninterrupted[1][0]["loss"], rel=0.2)  # dropout draws others
     assert history[0]["loss"] != uninterrupted[1][0]["loss"]
-
-
-@pytest.mark.parametrize(
-    ("precision", "device", "supported", "taken"),
-    [
-        ("auto", "cpu", True, False),
-        ("auto", "cuda", True, True),
-        ("auto", "cuda", False, False),
-        ("fp32", "cuda", True, False),
-        ("bf16", "cpu", False, True),
-    ],
-)
-def test_auto_precision_is_bf16_on_a_gpu_that_has_it(monkeypatch, precision, device, supported, taken):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
-    assert takes_bf16(precision, torch.device(device)) == taken
 
 
 @pytest.mark.slow
