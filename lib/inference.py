@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lib.decoding import MOST_ROWS, decode
 from lib.encoding import Encoded, collator, source_ids, target_ids
 from lib.errors import UserError
 from lib.examples import PREDICT
@@ -27,22 +28,13 @@ class Written(NamedTuple):
     at_limit: bool
 
 
-@torch.inference_mode()
-def write(student: Student, sources: Sequence[str], max_tokens: int, batch: int = 128) -> list[Written]:
-    """The student's greedy output for each input text, in the given order; inputs of like length share a batch.
+def write(student: Student, sources: Sequence[str], max_tokens: int, batch: int = MOST_ROWS) -> list[Written]:
+    """The student's greedy output for each input text, in the given order, `batch` of like length at once.
 
     Raises UserError where a decoder-only student has too few positions for an input and `max_tokens` more.
     """
-    student.model.eval()
-    ids = source_ids(student.tokenizer, sources, student.decoder_only)
-    _refuse_too_long(student, sources, ids, max_tokens)
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    written: list[Written | None] = [None] * len(ids)
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
-        for row, tokens in zip(rows, _continued(student, [ids[i] for i in rows], max_tokens)):
-            written[row] = _written(student, tokens)
-    return written
+    ids = _asked(student, sources, max_tokens)
+    return [_written(student, tokens) for tokens in decode(student, ids, max_tokens, most_rows=batch)]
 
 
 @torch.inference_mode()
@@ -76,23 +68,11 @@ def to_device(batch, device):
     return batch.to(device)
 
 
-def _continued(student: Student, ids: Sequence[list[int]], max_tokens: int) -> list[list[int]]:
-    """What the model generates for each row: an end token and padding may stand behind it."""
-    model, tokenizer = student.model, student.tokenizer
-    # a decoder-only student goes on where its input ends, so that padding must come before it
-    side = "left" if student.decoder_only else "right"
-    inputs = tokenizer.pad({"input_ids": list(ids)}, padding_side=side, return_tensors="pt").to(model.device)
-    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
-    output = model.generate(
-        input_ids=inputs["input_ids"],
-        attention_mask=inputs["attention_mask"],
-        max_new_tokens=max_tokens,
-        do_sample=False,
-        num_beams=1,
-        **(ends if student.decoder_only else {}),
-    )
-    before = inputs["input_ids"].shape[1] if student.decoder_only else 1  # the start token
-    return output[:, before:].tolist()
+def _asked(student: Student, sources: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """Inputs as ids, refused where there is no room to write behind them."""
+    ids = source_ids(student.tokenizer, sources, student.decoder_only)
+    _refuse_too_long(student, sources, ids, max_tokens)
+    return ids
 
 
 def _written(student: Student, tokens: list[int]) -> Written:
