@@ -91,7 +91,7 @@ def draw_tokens(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float
     p = (logits.double() / temperature).softmax(-1)
     if top_p >= 1:
         return _inverse(p, uniforms)
-    p, order = p.sort(-1, descending=True, stable=True)
+    p, order = torch.sort(p, stable=True, dim=-1, descending=True)
     kept = p.cumsum(-1) - p < top_p  # what stands before a token has not reached the share yet
     return order.gather(-1, _inverse(p * kept, uniforms)[:, None])[:, 0]
 
