@@ -1,6 +1,7 @@
 """What a student writes and how it judges.
 
 write(student, ["predict: Tom has ..."], max_tokens=32)       # [Written("(3 + 4)", tokens=5, at_limit=False)], greedy
+draw(student, ["explain: Tom has ..."], 64, copies=8, temperature=0.7, top_p=1, key="seed 0")       # [8 Written]
 verdict_probabilities(student, ["Tom has 3 pens. ..."])       # [[.9, .08, .02]]: correct, wrong, uncertain
 """
 
@@ -10,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lib.decoding import MOST_ROWS, decode
+from lib import draws
+from lib.decoding import MOST_ROWS, Drawing, decode
 from lib.encoding import Encoded, collator, source_ids, target_ids
 from lib.errors import UserError
 from lib.examples import PREDICT
@@ -35,6 +37,28 @@ def write(student: Student, sources: Sequence[str], max_tokens: int, batch: int 
     """
     ids = _asked(student, sources, max_tokens)
     return [_written(student, tokens) for tokens in decode(student, ids, max_tokens, most_rows=batch)]
+
+
+def draw(
+    student: Student,
+    sources: Sequence[str],
+    max_tokens: int,
+    copies: int,
+    temperature: float,
+    top_p: float,
+    key: str,
+    batch: int = MOST_ROWS,
+) -> list[list[Written]]:
+    """`copies` sampled outputs for each input text.
+
+    key   what the random numbers follow from, with the input text and the number of the copy: neither the other inputs
+          nor the batches matter, and the first copies are the same however many there are
+    """
+    ids = _asked(student, sources, max_tokens)
+    own = [_random_numbers(f"{key}/{copy}/{source}", max_tokens) for source in sources for copy in range(copies)]
+    drawing = Drawing(temperature, top_p, np.array(own).reshape(-1, max_tokens))
+    flat = [_written(student, tokens) for tokens in decode(student, ids, max_tokens, drawing, copies, batch)]
+    return [flat[i : i + copies] for i in range(0, len(flat), copies)]
 
 
 @torch.inference_mode()
@@ -73,6 +97,10 @@ def _asked(student: Student, sources: Sequence[str], max_tokens: int) -> list[li
     ids = source_ids(student.tokenizer, sources, student.decoder_only)
     _refuse_too_long(student, sources, ids, max_tokens)
     return ids
+
+
+def _random_numbers(key: str, count: int) -> np.ndarray:
+    return np.random.default_rng(int.from_bytes(draws.draw(f"drawn/{key}"))).random(count)
 
 
 def _written(student: Student, tokens: list[int]) -> Written:
