@@ -77,6 +77,7 @@ def infer_run(result: Result, infer: Infer, folder: Path) -> float:
 
 def retire(folder: Path, keep: Sequence[Result], infer: Infer) -> None:
     """Delete answers that belong to no run and setting any more: what DVC sees follows from the settings."""
+    folder.mkdir(parents=True, exist_ok=True)
     wanted = {file_name(r.run.id, infer) for r in keep if r.run.recipe.evaluations and infer.samples}
     for path in sorted(folder.glob("*.jsonl")):
         if path.name not in wanted:

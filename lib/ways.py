@@ -54,7 +54,7 @@ def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.Da
     samples, judged = number_of_samples(sampled), _verdicts_right(results)
     rows = {}
     for arm, way in matrices:
-        row = frame.loc[arm].to_dict() | {"verdicts right": judged.get(arm, DASH)}
+        row = frame.loc[arm].to_dict() | {"verdicts right": judged.get(arm, DASH) if way == PREDICTED else DASH}
         if way == PREDICTED:
             row["tokens a question"] = float(np.mean([_predicting(r) for r in groups[arm]]))
         else:

@@ -108,7 +108,7 @@ def test_what_wins_was_said_and_shuffling_keeps_the_weights(pair):
 
 @given(weighed)
 def test_certainty_about_one_answer_wins_both_ways(pair):
-    own, weights = pair
+    own, _ = pair
     for i, label in enumerate(own):
         if label is not None:
             sure = [1.0 if j == i else 0.0 for j in range(len(own))]
