@@ -85,13 +85,13 @@ def test_beliefs_by_hand():
 
 def test_calibrations_by_hand():
     """Two seeds, each with one pair in the right order; across seeds there would be one in the wrong order."""
-    own = {"run 0": [sample("q/a", 0.9, True), sample("q/b", 0.8, False)],
-           "run 1": [sample("q/a", 0.3, True), sample("q/b", 0.2, False)]}  # fmt: skip
+    own = {"run 0": [sample("q/a", 0.91, True), sample("q/b", 0.81, False)],
+           "run 1": [sample("q/a", 0.31, True), sample("q/b", 0.21, False)]}  # fmt: skip
     table = calibrations(beliefs([judge(0, ()), judge(1, ())], own), draws=50)
     row = table[table.truth == ANSWER].iloc[0]
-    assert (row.n, row["P(correct)"], row.true, row.AUROC) == (4, pytest.approx(0.55), 0.5, 1.0)
-    assert row.Brier == pytest.approx((0.1**2 + 0.8**2 + 0.7**2 + 0.2**2) / 4)
-    assert row["ECE"] == pytest.approx((0.1 + 0.8 + 0.7 + 0.2) / 4)
+    assert (row.n, row["P(correct)"], row.true, row.AUROC) == (4, pytest.approx(0.56), 0.5, 1.0)
+    assert row.Brier == pytest.approx((0.09**2 + 0.81**2 + 0.69**2 + 0.21**2) / 4)
+    assert row["ECE"] == pytest.approx((0.09 + 0.81 + 0.69 + 0.21) / 4)
 
 
 def test_truth_of_one_kind_has_no_auroc():
