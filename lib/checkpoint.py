@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from safetensors import SafetensorError
+
 from lib.errors import UserError
 from lib.settings import TaskName
 from lib.student import Student, load_student
@@ -78,7 +80,7 @@ def _loaded(folder: Path) -> Student:
         return load_student(folder)
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{folder}: cannot be loaded as a student ({reason:.160})") from None
 

@@ -40,12 +40,13 @@ def export(run: Path, folder: Path, teacher: Sequence[str] = ()) -> Path:
         raise UserError(f"{run}: no {RECIPE}; a student is exported from its run's folder")
     if folder.exists() and not (folder / RECIPE).is_file():
         raise UserError(f"{folder}: exists and is no exported student; give another folder")
+    card = model_card(finished, run, teacher)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     finished.student.model.generation_config = generation_config(finished)
     finished.student.save(partial)
     write_json(partial / RECIPE, finished.said | ({"task": finished.task} if finished.task else {}))
-    write_atomically(partial / "README.md", model_card(finished, run, teacher))
+    write_atomically(partial / "README.md", card)
     if pickled := [path.name for path in partial.rglob("*") if path.suffix in PICKLED]:
         raise UserError(f"{partial}: {pickled[0]} is not safetensors; nothing pickled is exported")
     shutil.rmtree(folder, ignore_errors=True)
@@ -107,6 +108,7 @@ def push(folder: Path, repo: str, dry_run: bool = False, api=None) -> list[str]:
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     if dry_run:
         return files
+    from httpx import HTTPError  # here, as only who pushes needs them
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
@@ -117,7 +119,7 @@ def push(folder: Path, repo: str, dry_run: bool = False, api=None) -> list[str]:
         api.upload_folder(folder_path=folder, repo_id=repo, repo_type="model", commit_message="Upload student")
     except LocalTokenNotFoundError:
         raise UserError("push: not logged in; run `hf auth login` once, or set HF_TOKEN") from None
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, HTTPError, OSError) as error:
         raise UserError(f"push: the hub refused or cannot be reached ({str(error).splitlines()[0]:.160})") from None
     return files
 
