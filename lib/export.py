@@ -108,7 +108,7 @@ def push(folder: Path, repo: str, dry_run: bool = False, api=None) -> list[str]:
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     if dry_run:
         return files
-    from httpx import HTTPError  # here, as only who pushes needs them
+    from httpx2 import HTTPError  # what huggingface_hub talks by; here, as only who pushes needs them
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
