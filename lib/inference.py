@@ -67,10 +67,12 @@ def verdict_probabilities(student: Student, judged: Sequence[str], batch: int = 
 
     judged    what the student is shown (`examples.judged_text`)
     returns   float[N, 3] in the order of `records.VERDICTS`; rows sum to 1
+    raises    UserError as `write` does
     """
     model, together = student.model.eval(), collator(student)
     targets = target_ids(student.tokenizer, VERDICTS, student.decoder_only)
     sources = source_ids(student.tokenizer, [PREDICT + text for text in judged], student.decoder_only)
+    _refuse_too_long(student, judged, sources, max(map(len, targets)))
     log_p = np.zeros((len(sources), len(VERDICTS)))
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     for start in range(0, len(order), batch):
