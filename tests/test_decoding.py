@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_world import STUDENT, data
 
@@ -134,6 +134,7 @@ def test_temperature_sharpens():
     assert drawn([0.2, 0.8], 0.058, temperature=0.5) == 0 and drawn([0.2, 0.8], 0.06, temperature=0.5) == 1
 
 
+@settings(deadline=None)
 @given(
     p=st.lists(st.floats(0, 1), min_size=1, max_size=6).filter(lambda p: sum(p) > 0.01),
     u=st.floats(0, 1, exclude_max=True),
@@ -153,6 +154,7 @@ def test_batches_by_hand():
     assert list(batches([], max_tokens=1)) == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 50), max_size=30), st.integers(1, 40), st.integers(1, 5), st.integers(1, 20),
     st.integers(1, 500),

@@ -1,7 +1,7 @@
 """Votes by hand, and what must hold of any of them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.errors import UserError
@@ -72,6 +72,7 @@ weighed = labels.flatmap(
 )
 
 
+@settings(deadline=None)
 @given(labels)
 def test_equal_weights_are_the_plain_majority(own):
     there = [label for label in own if label is not None]
@@ -79,6 +80,7 @@ def test_equal_weights_are_the_plain_majority(own):
     assert weighted_vote(own, [0.25] * len(own), equal_numbers) == vote(own, equal_numbers)
 
 
+@settings(deadline=None)
 @given(weighed, st.randoms())
 def test_the_winning_value_does_not_depend_on_the_order_unless_it_ties(pair, random):
     own, weights = pair
@@ -95,6 +97,7 @@ def test_the_winning_value_does_not_depend_on_the_order_unless_it_ties(pair, ran
     assert (one is None and other is None) or equal(one, other)
 
 
+@settings(deadline=None)
 @given(weighed)
 def test_what_wins_was_said_and_shuffling_keeps_the_weights(pair):
     own, weights = pair
@@ -106,6 +109,7 @@ def test_what_wins_was_said_and_shuffling_keeps_the_weights(pair):
     ]
 
 
+@settings(deadline=None)
 @given(weighed)
 def test_certainty_about_one_answer_wins_both_ways(pair):
     own, _ = pair
