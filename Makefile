@@ -8,7 +8,7 @@ export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 READY := $(VENV)/ready
 
-.PHONY: help reproduce estimate smoke sweep test test-all bench lint profile pull clean
+.PHONY: help reproduce estimate smoke sweep export push-student test test-all bench lint profile pull clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+: .*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -25,14 +25,20 @@ smoke: $(READY)  ## the whole pipeline on a small scale, in a copy under scratch
 sweep: $(READY)  ## P=name: a profile's whole pipeline in a copy that is kept; its reports to reports/sweeps/name
 	@bash .ci/sweep "$(P)"
 
+export: $(READY)  ## RUN=id: a run's student as a folder that stands alone, with a model card; without RUN: the runs there are
+	@python -m lib.export "$(RUN)"
+
+push-student: $(READY)  ## RUN=id REPO=user/name [DRY=1]: export, then send to the hub (log in once: hf auth login)
+	@python -m lib.export "$(RUN)" --push "$(REPO)" $(if $(DRY),--dry-run)
+
 test: $(READY)   ## all tests but the slow ones
 	@python -m pytest -m "not slow"
 
 test-all: $(READY)  ## all tests
 	@python -m pytest
 
-bench: $(READY)  ## speed of the teacher's client and store, of scoring and of training, against their bounds; on a quiet machine, half an hour
-	@python benchmarks/teacher.py --check && python benchmarks/scoring.py --check && python benchmarks/training.py --check
+bench: $(READY)  ## speed of the teacher's client and store, of scoring, training and writing, against bounds; on a quiet machine, half an hour
+	@python benchmarks/teacher.py --check && python benchmarks/scoring.py --check && python benchmarks/training.py --check && python benchmarks/inference.py --check
 
 lint: $(READY)   ## code style; notebooks without outputs; dvc.yaml against what the notebooks use
 	@python -m ruff check . && python -m ruff format --check . && python -m nbstripout --verify --keep-id notebooks/*.ipynb && python -m lib.stages

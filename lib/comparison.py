@@ -16,12 +16,10 @@ from pandas.api.types import is_numeric_dtype
 from lib import statistics
 from lib.arms import Arm, Recipe
 from lib.errors import UserError
-from lib.evaluate import agreement, auc
 from lib.runs import Result
 from lib.settings import Finding
 from lib.tables import DASH, mean_std_text
 
-PHASES = ("after phase 1", "after phase 2")
 ORIGINALS = "originals"  # the chain of rationales that were not refined
 PAIR_COLUMNS = ["arm", "against", "difference", "low", "high", "p", "holm", "mcnemar", "verdict"]
 
@@ -46,24 +44,11 @@ def overview(results: Sequence[Result]) -> pd.DataFrame:
     accuracy, std         on test questions, as the student answers: after `predict:`, or at its rationale's end
     wrong step            of the student's rationales, those in which the verifier refutes a step
     uncheckable           of the student's rationales, those in which it finds nothing that could be checked
+    unparsed              of the student's rationales, those that arrive at no answer
     rationale accuracy    share of its rationales that arrive at the right answer
     steps, tokens         optimiser steps and non-padding tokens of both phases
     """
     return pd.DataFrame({name: _summary(group) for name, group in by_arm(results).items()}).T
-
-
-def verdicts(results: Sequence[Result]) -> pd.DataFrame:
-    """How the verdicts on test rationales fare, means over seeds: one row an arm with self-evaluation, and phase.
-
-    with teacher   share on which student and teacher give the same verdict
-    with truth     share on which `correct` and "the verifier refutes nothing" coincide
-    auc            of P(correct) for telling sound rationales from flawed ones
-    """
-    groups = {name: group for name, group in by_arm(results).items() if group[0].judgements()}
-    rows = {(name, phase): _verdicts(group, phase) for name, group in groups.items() for phase in PHASES}
-    index = pd.MultiIndex.from_tuples(list(rows), names=["arm", "phase"]) if rows else None
-    frame = pd.DataFrame(list(rows.values()), index, columns=["rationales", "with teacher", "with truth", "auc"])
-    return frame.reset_index() if rows else frame.assign(arm=[], phase=[])
 
 
 def comparisons(results: Sequence[Result], arms: Mapping[str, Arm], alpha: float, draws: int) -> pd.DataFrame:
@@ -158,7 +143,13 @@ def slug(title: str) -> str:
 
 def _compare(results: Sequence[Result], pairs: Iterable[tuple[str, str]], alpha: float, draws: int) -> pd.DataFrame:
     """The rows of `comparisons` for those of the pairs whose arms were both run."""
-    matrices = {name: correct(group) for name, group in by_arm(results).items()}
+    return compare_matrices({name: correct(group) for name, group in by_arm(results).items()}, pairs, alpha, draws)
+
+
+def compare_matrices(
+    matrices: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]], alpha: float, draws: int
+) -> pd.DataFrame:
+    """The rows of `comparisons` for pairs of names that both have a matrix, bool[S, Q]."""
     pairs = [(a, b) for a, b in pairs if a in matrices and b in matrices]
     found = [statistics.paired_bootstrap(matrices[a], matrices[b], draws=draws, alpha=alpha) for a, b in pairs]
     adjusted = statistics.holm([d.p for d in found]) if found else []
@@ -212,39 +203,16 @@ def _summary(group: Sequence[Result]) -> dict:
     return {
         "accuracy": mean,
         "std": std,
-        "wrong step": _mean(r.metrics.get("wrong_step") for r in group),
-        "uncheckable": _mean(r.metrics.get("uncheckable") for r in group),
-        "rationale accuracy": _mean(r.metrics.get("rationale_accuracy") for r in group),
+        "wrong step": mean_of(r.metrics.get("wrong_step") for r in group),
+        "uncheckable": mean_of(r.metrics.get("uncheckable") for r in group),
+        "unparsed": mean_of(r.metrics.get("unparsed") for r in group),
+        "rationale accuracy": mean_of(r.metrics.get("rationale_accuracy") for r in group),
         "steps": run.recipe.steps + (run.recipe.self_eval_steps if run.evaluation_phase else 0),
         "tokens": run.tokens,
     }
 
 
-def _verdicts(group: Sequence[Result], phase: str) -> list[float]:
-    of_seeds = [[row for row in result.judgements() if row["phase"] == phase] for result in group]
-    return [
-        len(of_seeds[0]),
-        _mean(_with_teacher(rows) for rows in of_seeds),
-        _mean(_with_truth(rows) for rows in of_seeds),
-        _mean(_auc(rows) for rows in of_seeds),
-    ]
-
-
-def _with_teacher(rows: list[dict]) -> float | None:
-    both = [row for row in rows if row["teacher_verdict"] is not None]
-    return agreement([r["student_verdict"] for r in both], [r["teacher_verdict"] for r in both]).share if both else None
-
-
-def _with_truth(rows: list[dict]) -> float | None:
-    checked = [row for row in rows if row["sound"] is not None]
-    return float(np.mean([(r["student_verdict"] == "correct") == r["sound"] for r in checked])) if checked else None
-
-
-def _auc(rows: list[dict]) -> float | None:
-    checked = [row for row in rows if row["sound"] is not None]
-    return auc([r["p_correct"] for r in checked], [r["sound"] for r in checked]) if checked else None
-
-
-def _mean(values) -> float:
+def mean_of(values) -> float:
+    """Mean of the values that are there; nan where none is."""
     found = [value for value in values if value is not None]
     return float(np.mean(found)) if found else float("nan")

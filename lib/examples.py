@@ -111,7 +111,12 @@ def self_evaluation_examples(
 
 def judged_text(question: Question, rationale: Rationale, judge_sees: str) -> str:
     """What the student is shown when it judges a rationale."""
-    return rationale.text if judge_sees == "rationale" else f"{question.text} {rationale.text}"
+    return shown(question.text, rationale.text, judge_sees)
+
+
+def shown(question: str, rationale: str, judge_sees: str) -> str:
+    """The same of texts, such as of a rationale that the student wrote itself."""
+    return rationale if judge_sees == "rationale" else f"{question} {rationale}"
 
 
 def majority_labels(rationales: Iterable[Rationale], equal) -> dict[str, str]:

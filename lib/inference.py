@@ -1,6 +1,7 @@
 """What a student writes and how it judges.
 
 write(student, ["predict: Tom has ..."], max_tokens=32)       # [Written("(3 + 4)", tokens=5, at_limit=False)], greedy
+draw(student, ["explain: Tom has ..."], 64, copies=8, temperature=0.7, top_p=1, key="seed 0")       # [8 Written]
 verdict_probabilities(student, ["Tom has 3 pens. ..."])       # [[.9, .08, .02]]: correct, wrong, uncertain
 """
 
@@ -10,13 +11,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lib import draws
+from lib.decoding import MOST_ROWS, Drawing, decode
 from lib.encoding import Encoded, collator, source_ids, target_ids
 from lib.errors import UserError
 from lib.examples import PREDICT
+from lib.forward import task_nll
 from lib.losses import mean_by_row
 from lib.records import VERDICTS
 from lib.student import Student
-from lib.training import task_nll
 
 
 class Written(NamedTuple):
@@ -27,22 +30,35 @@ class Written(NamedTuple):
     at_limit: bool
 
 
-@torch.inference_mode()
-def write(student: Student, sources: Sequence[str], max_tokens: int, batch: int = 128) -> list[Written]:
-    """The student's greedy output for each input text, in the given order; inputs of like length share a batch.
+def write(student: Student, sources: Sequence[str], max_tokens: int, batch: int = MOST_ROWS) -> list[Written]:
+    """The student's greedy output for each input text, in the given order, `batch` of like length at once.
 
     Raises UserError where a decoder-only student has too few positions for an input and `max_tokens` more.
     """
-    student.model.eval()
-    ids = source_ids(student.tokenizer, sources, student.decoder_only)
-    _refuse_too_long(student, sources, ids, max_tokens)
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    written: list[Written | None] = [None] * len(ids)
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
-        for row, tokens in zip(rows, _continued(student, [ids[i] for i in rows], max_tokens)):
-            written[row] = _written(student, tokens)
-    return written
+    ids = _asked(student, sources, max_tokens)
+    return [_written(student, tokens) for tokens in decode(student, ids, max_tokens, most_rows=batch)]
+
+
+def draw(
+    student: Student,
+    sources: Sequence[str],
+    max_tokens: int,
+    copies: int,
+    temperature: float,
+    top_p: float,
+    key: str,
+    batch: int = MOST_ROWS,
+) -> list[list[Written]]:
+    """`copies` sampled outputs for each input text.
+
+    key   what the random numbers follow from, with the input text and the number of the copy: neither the other inputs
+          nor the batches matter, and the first copies are the same however many there are
+    """
+    ids = _asked(student, sources, max_tokens)
+    own = [_random_numbers(f"{key}/{copy}/{source}", max_tokens) for source in sources for copy in range(copies)]
+    drawing = Drawing(temperature, top_p, np.array(own).reshape(-1, max_tokens))
+    flat = [_written(student, tokens) for tokens in decode(student, ids, max_tokens, drawing, copies, batch)]
+    return [flat[i : i + copies] for i in range(0, len(flat), copies)]
 
 
 @torch.inference_mode()
@@ -51,10 +67,12 @@ def verdict_probabilities(student: Student, judged: Sequence[str], batch: int = 
 
     judged    what the student is shown (`examples.judged_text`)
     returns   float[N, 3] in the order of `records.VERDICTS`; rows sum to 1
+    raises    UserError as `write` does
     """
     model, together = student.model.eval(), collator(student)
     targets = target_ids(student.tokenizer, VERDICTS, student.decoder_only)
     sources = source_ids(student.tokenizer, [PREDICT + text for text in judged], student.decoder_only)
+    _refuse_too_long(student, judged, sources, max(map(len, targets)))
     log_p = np.zeros((len(sources), len(VERDICTS)))
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     for start in range(0, len(order), batch):
@@ -76,23 +94,15 @@ def to_device(batch, device):
     return batch.to(device)
 
 
-def _continued(student: Student, ids: Sequence[list[int]], max_tokens: int) -> list[list[int]]:
-    """What the model generates for each row: an end token and padding may stand behind it."""
-    model, tokenizer = student.model, student.tokenizer
-    # a decoder-only student goes on where its input ends, so that padding must come before it
-    side = "left" if student.decoder_only else "right"
-    inputs = tokenizer.pad({"input_ids": list(ids)}, padding_side=side, return_tensors="pt").to(model.device)
-    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
-    output = model.generate(
-        input_ids=inputs["input_ids"],
-        attention_mask=inputs["attention_mask"],
-        max_new_tokens=max_tokens,
-        do_sample=False,
-        num_beams=1,
-        **(ends if student.decoder_only else {}),
-    )
-    before = inputs["input_ids"].shape[1] if student.decoder_only else 1  # the start token
-    return output[:, before:].tolist()
+def _asked(student: Student, sources: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """Inputs as ids, refused where there is no room to write behind them."""
+    ids = source_ids(student.tokenizer, sources, student.decoder_only)
+    _refuse_too_long(student, sources, ids, max_tokens)
+    return ids
+
+
+def _random_numbers(key: str, count: int) -> np.ndarray:
+    return np.random.default_rng(int.from_bytes(draws.draw(f"drawn/{key}"))).random(count)
 
 
 def _written(student: Student, tokens: list[int]) -> Written:

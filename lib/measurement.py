@@ -57,7 +57,7 @@ def answers(
     if not explain:
         return rows
     texts = write(student, [EXPLAIN + q.text for q in questions], rationale_tokens)
-    return [row | _explained(task, q, written) for row, q, written in zip(rows, questions, texts)]
+    return [row | explained(task, q, written) for row, q, written in zip(rows, questions, texts)]
 
 
 def judgements(student: Student, judged: Sequence[tuple[Rationale, str, str | None]]) -> list[dict]:
@@ -104,7 +104,7 @@ def _labelled(task: Task, question: Question, label: str) -> dict:
     }
 
 
-def _explained(task: Task, question: Question, written: Written) -> dict:
+def explained(task: Task, question: Question, written: Written) -> dict:
     """A rationale by itself: the answer is the one that its text gives."""
     label = task.extract(written.text, question.choices).label
     return _checked(task, question, written.text, label, written)

@@ -39,3 +39,4 @@ HEADLINE_STUDENT = TRAIN / "headline_student"
 
 ABLATE = DATA / "05_ablate"
 ABLATE_RUNS = ABLATE / "runs"
+INFERENCE = ABLATE / "inference"

@@ -245,6 +245,14 @@ class Train(Section):
     arms: dict[str, dict[str, Any]]
 
 
+class Infer(Section):
+    """Sampled rationales of test questions, which the student judges itself; samples: 0 leaves them out."""
+
+    samples: Annotated[int, Field(ge=0)]
+    temperature: Annotated[float, Field(gt=0, le=2)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+
+
 class Finding(Section):
     """A figure and a table in 05: accuracy of the named arms against one key of their recipes, a line for each `by`."""
 
@@ -279,5 +287,6 @@ class Config(Section):
     students: dict[str, dict[str, Any]]
     slc: Slc
     train: Train
+    infer: Infer
     ablate: Ablate
     figures: Figures

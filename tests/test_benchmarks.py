@@ -5,10 +5,12 @@ import sys
 import pytest
 import torch
 from tiny import KINDS
+from tiny_world import STUDENT, data
 
-from benchmarks import scaling, scoring, training
+from benchmarks import inference, scaling, scoring, training
 from benchmarks import teacher as benchmark
 from lib.pairs import Pair, encode_pairs
+from lib.student import new_student
 
 ROWS = {
     "ours : bare, create": 2.0, "ours : bare, post": 0.9, "replay of 20,000 (s)": 0.5, "connections": 0,
@@ -180,3 +182,48 @@ def test_both_ways_of_training_have_the_same_loss_and_take_the_same_steps(real_d
     for way in (training.plain, training.ours):
         way(student, encoded, training.large_plan(1), tmp_path / way.__name__)
         assert (tmp_path / way.__name__ / "checkpoint-1").is_dir()
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+WRITING = {
+    "as asked, ours : plain": 2.0, "as asked, texts that differ": 0, "to the limit, ours : plain": 3.0,
+    "to the limit, texts that differ": 0, "to the limit, rows at it": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("as asked, ours : plain", 1.99, "1.99, allowed: at least 2"),
+        ("as asked, ours : plain", float("nan"), "nan, allowed: at least 2"),
+        ("as asked, texts that differ", 1, "1, allowed: at most 0"),
+        ("to the limit, ours : plain", 2.9, "2.9, allowed: at least 3"),
+        ("to the limit, rows at it", 0, "0, allowed: at least 1"),
+    ],
+)
+def test_writing_that_misses_its_bound_is_named(name, value, said):
+    assert inference.missed(WRITING, inference.BOUNDS) == []
+    assert inference.missed(WRITING | {name: value}, inference.BOUNDS) == [f"{name}: {said}"]
+
+
+def test_writing_without_a_student_says_so(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["inference.py", "--check", "--student", str(tmp_path / "none")])
+    assert inference.main() == 0
+    assert f"not measured: no {tmp_path / 'none'}; dvc pull" in capsys.readouterr().out
+
+
+def test_every_sixteenth_question_is_broken_off_as_long_as_there_are_any():
+    mix = inference.mixed([str(i) for i in range(40)], ["a", "b", "c"])
+    assert [i for i, text in enumerate(mix) if text.isalpha()] == [15, 31] and len(mix) == 40
+
+
+@pytest.mark.parametrize("architecture", ["t5", "gpt2"])
+def test_both_ways_write_the_same(architecture):
+    student = new_student(STUDENT.model_copy(update={"architecture": architecture}), data().training_texts(), seed=0)
+    torch.manual_seed(0)
+    for weight in student.model.parameters():  # at its start a T5 writes nothing, whatever it is asked
+        weight.data += torch.randn_like(weight)
+    texts = [f"explain: {q.text}" for q in data().questions.values()]
+    written = inference.ours(student, texts, 12)
+    assert written == inference.plain(student, texts, 12) and len(set(written)) > 1

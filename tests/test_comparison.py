@@ -20,7 +20,6 @@ from lib.comparison import (
     place,
     reached,
     slug,
-    verdicts,
 )
 from lib.errors import UserError
 from lib.settings import Finding
@@ -139,56 +138,6 @@ def test_without_pairs_the_table_is_empty_but_has_its_columns():
     frame = comparisons(clear(), arms(a={}, b={}, c={}), alpha=0.05, draws=100)
     assert len(frame) == 0
     assert list(frame.columns)[:3] == ["arm", "against", "difference"]
-
-
-def judged(phase: str, student: str, p: float, teacher: str | None, sound: bool | None) -> dict:
-    return {
-        "phase": phase,
-        "rationale_id": "q/000",
-        "student_verdict": student,
-        "p_correct": p,
-        "teacher_verdict": teacher,
-        "sound": sound,
-    }
-
-
-ONE, TWO = "after phase 1", "after phase 2"
-FIRST_SEED = [
-    judged(ONE, "correct", 0.9, "correct", True),
-    judged(ONE, "wrong", 0.2, "correct", True),
-    judged(ONE, "wrong", 0.3, "wrong", False),
-    judged(ONE, "uncertain", 0.4, None, None),  # the teacher did not judge it, the verifier cannot
-    judged(TWO, "wrong", 0.1, "correct", True),
-]
-SECOND_SEED = [
-    judged(ONE, "correct", 0.9, "correct", True),
-    judged(ONE, "correct", 0.8, "correct", True),
-    judged(ONE, "wrong", 0.3, "wrong", False),
-    judged(ONE, "uncertain", 0.4, None, None),
-    judged(TWO, "correct", 0.9, "correct", True),
-]
-
-
-def test_verdicts_by_hand():
-    seeds = [result("w/ SE", 0, "11", FIRST_SEED), result("w/ SE", 1, "11", SECOND_SEED)]
-    frame = verdicts([*seeds, result("1 CoT", 0, "11")])
-    assert list(zip(frame.arm, frame.phase)) == [("w/ SE", ONE), ("w/ SE", TWO)]
-    first = frame.iloc[0]
-    assert first["rationales"] == 4
-    assert first["with teacher"] == pytest.approx((2 / 3 + 1) / 2)
-    assert first["with truth"] == pytest.approx((2 / 3 + 1) / 2)
-    assert first["auc"] == pytest.approx((1 / 2 + 1) / 2)  # .9 > .3 > .2, and .9 > .8 > .3
-
-
-def test_a_phase_without_flawed_rationales_has_no_auc():
-    frame = verdicts([result("w/ SE", 0, "11", FIRST_SEED)])
-    assert frame["with teacher"].iloc[1] == 0
-    assert math.isnan(frame["auc"].iloc[1])
-
-
-def test_arms_without_judgements_have_no_verdicts():
-    empty = verdicts(clear())
-    assert len(empty) == 0 and {"arm", "phase", "auc"} <= set(empty.columns)
 
 
 # -- findings ------------------------------------------------------------------------------------

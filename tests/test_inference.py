@@ -68,6 +68,15 @@ def test_an_input_that_leaves_no_room_to_write_is_refused():
     assert "positions are fixed, lower max_label_tokens or max_target_tokens, whichever is 8, or" in str(error.value)
 
 
+def test_a_text_to_be_judged_that_leaves_no_room_for_a_verdict_is_refused():
+    student = new_student(STUDENT.model_copy(update={"architecture": "gpt2"}), data().training_texts(), seed=0)
+    positions = STUDENT.max_source_tokens + STUDENT.max_target_tokens + 8
+    fits = positions - 2 - 5  # a verdict and its end; predict, its colon and ###
+    assert verdict_probabilities(student, [" ".join(["pens"] * fits)]).shape == (1, 3)
+    with pytest.raises(UserError, match=rf"student\.max_source_tokens: 'pens .* has {fits + 6} tokens; with 2 to be"):
+        verdict_probabilities(student, [" ".join(["pens"] * (fits + 1))])
+
+
 def test_dropout_is_off_while_it_writes(student):
     student.model.train()
     write(student, SOURCES[:1], max_tokens=2)

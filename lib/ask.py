@@ -1,0 +1,171 @@
+"""Ask a finished student: a question in; its answer, its rationale and its own verdict on that out.
+
+    from lib.ask import Reasoner
+    reasoner = Reasoner.load("data/04_train/headline_student")      # or a run's folder, or an exported student
+    said = reasoner.ask("Tom has 3 pens. He buys 4 pens. How many pens does Tom have?")
+    said.answer, said.rationale, said.verdict, said.p_correct       # "(3 + 4)", "Tom has ...", "correct", 0.83
+    reasoner.ask("Tom has ...", samples=8).answer                   # the self-evaluated majority of 8 rationales
+
+In a terminal: python -m lib.ask data/04_train/headline_student "Tom has 3 pens. ..."
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib.checkpoint import Finished, open_checkpoint
+from lib.errors import UserError
+from lib.examples import EXPLAIN, PREDICT, parted, shown
+from lib.inference import Written, draw, write
+from lib.sampled import judge
+from lib.tasks import Task, get_task
+from lib.votes import weighted_vote
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a student says to a question.
+
+    answer             after `predict:`, or at its rationale's end; of several samples, what they agree on; None: none
+    rationale          what it writes after `explain:`; of several samples, the one with that answer it believes most;
+                       None of a student that learned labels alone
+    rationale_answer   what the rationale arrives at; None if at nothing, or if the task is not known
+    verdict            its own, on that rationale: correct | wrong | uncertain; None of one that never learned to judge
+    p_correct          the probability of `correct` among the verdicts
+    """
+
+    question: str
+    answer: str | None
+    rationale: str | None
+    rationale_answer: str | None
+    verdict: str | None
+    p_correct: float | None
+
+
+class Reasoner:
+    """A finished student that answers, explains and judges its own explanation."""
+
+    def __init__(self, finished: Finished, judges: bool | None = None):
+        """judges   whether it learned to judge; None: as its recipe says, and without a recipe it did not."""
+        self.finished, self.student = finished, finished.student
+        self.explains = bool(finished.recipe["explain"])
+        self.judges = bool(finished.recipe["evaluations"]) if judges is None else judges
+        self.task: Task | None = get_task(finished.task) if finished.task else None
+
+    @classmethod
+    def load(cls, folder: Path | str, task: str | None = None, judges: bool | None = None) -> "Reasoner":
+        """From a run's folder, an exported student or a bare checkpoint (`checkpoint.open_checkpoint`).
+
+        task   the name of its task, where the folder does not say: how answers are found in text and compared
+        """
+        return cls(open_checkpoint(folder, task), judges)
+
+    def ask(
+        self, question: str, choices: Sequence[str] = (), samples: int = 0, temperature: float = 0.7, top_p: float = 1.0
+    ) -> Said:
+        """One question; see `ask_all`."""
+        return self.ask_all([question], [choices], samples, temperature, top_p)[0]
+
+    def ask_all(
+        self,
+        questions: Sequence[str],
+        choices: Sequence[Sequence[str]] = (),
+        samples: int = 0,
+        temperature: float = 0.7,
+        top_p: float = 1.0,
+    ) -> list[Said]:
+        """Questions together, which is faster than one by one and gives the same.
+
+        choices   the choices of each multiple-choice question; none: open questions
+        samples   0: greedily; else so many rationales are drawn and vote, weighed by its own P(correct) if it judges
+        """
+        choices = choices or [()] * len(questions)
+        if len(choices) != len(questions):
+            raise UserError(f"choices: given for {len(choices)} of {len(questions)} questions; allowed: all or none")
+        if any(not question.strip() for question in questions):
+            raise UserError("question: an empty text; ask something")
+        if samples:
+            return self._sampled(questions, choices, samples, temperature, top_p)
+        return self._greedy(questions, choices)
+
+    def _greedy(self, questions: Sequence[str], choices: Sequence[Sequence[str]]) -> list[Said]:
+        label_tokens, rationale_tokens = self.finished.limits
+        if not self.explains:
+            answers = write(self.student, [PREDICT + q for q in questions], label_tokens)
+            return [Said(q, own.text or None, None, None, None, None) for q, own in zip(questions, answers)]
+        read = [
+            self._read(one, c) for one, c in zip(write(self.student, self._asked(questions), rationale_tokens), choices)
+        ]
+        answers = [label for _, label in read]
+        if not self.finished.rationale_first:
+            answers = [own.text or None for own in write(self.student, [PREDICT + q for q in questions], label_tokens)]
+        judged = self._judged(questions, [rationale for rationale, _ in read])
+        return [Said(q, a, r, label, *own) for q, a, (r, label), own in zip(questions, answers, read, judged)]
+
+    def _sampled(self, questions, choices, samples: int, temperature: float, top_p: float) -> list[Said]:
+        if self.task is None or not self.explains:
+            reason = "its task is not known; load it with task=" if self.explains else "it learned labels alone"
+            raise UserError(f"samples: {samples}, but {reason}; allowed: 0")
+        drawn = draw(
+            self.student, self._asked(questions), self.finished.limits[1], samples, temperature, top_p, "asked"
+        )
+        return [self._agreed(*one) for one in zip(questions, choices, drawn)]
+
+    def _agreed(self, question: str, choices: Sequence[str], drawn: Sequence[Written]) -> Said:
+        """The answer that the samples agree on, with the rationale for it that the student believes most."""
+        read = [self._read(one, choices) for one in drawn]
+        judged = self._judged([question] * len(read), [rationale for rationale, _ in read])
+        weights = [1.0 if p is None else p for _, p in judged]
+        answer = weighted_vote([label for _, label in read], weights, self.task.equal)
+        fits = [i for i, (_, label) in enumerate(read) if answer in (None, label) or self._equal(label, answer)]
+        chosen = max(fits, key=lambda i: weights[i])
+        return Said(question, answer, *read[chosen], *judged[chosen])
+
+    def _equal(self, label: str | None, answer: str) -> bool:
+        return label is not None and self.task.equal(label, answer)
+
+    def _asked(self, questions: Sequence[str]) -> list[str]:
+        return list(questions) if self.finished.rationale_first else [EXPLAIN + q for q in questions]
+
+    def _read(self, written: Written, choices: Sequence[str]) -> tuple[str, str | None]:
+        """(rationale, the answer it arrives at)."""
+        if self.finished.rationale_first:
+            return parted(written.text)
+        return written.text, self.task.extract(written.text, choices).label if self.task else None
+
+    def _judged(self, questions: Sequence[str], rationales: Sequence[str]) -> list[tuple[str | None, float | None]]:
+        """(verdict, P(correct)) of each."""
+        if not self.judges:
+            return [(None, None)] * len(rationales)
+        sees = self.finished.recipe["judge_sees"]
+        found = judge(self.student, [shown(q, r, sees) for q, r in zip(questions, rationales)])
+        return [(one["student_verdict"], one["p_correct"]) for one in found]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m lib.ask", description=__doc__.splitlines()[0])
+    parser.add_argument("student", help="a run's folder, an exported student or a bare checkpoint")
+    parser.add_argument("question", nargs="+")
+    parser.add_argument("--samples", type=int, default=0, help="rationales that vote; 0: greedily")
+    parser.add_argument("--task", help="the task's name, where the folder does not say")
+    chosen = parser.parse_args(arguments)
+    try:
+        reasoner = Reasoner.load(chosen.student, chosen.task)
+        for said in reasoner.ask_all(chosen.question, samples=chosen.samples):
+            print(_lines(said))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _lines(said: Said) -> str:
+    judged = "-" if said.verdict is None else f"{said.verdict} (P(correct) = {said.p_correct:.2f})"
+    return f"answer:    {said.answer or '-'}\nrationale: {said.rationale or '-'}\nits own verdict: {judged}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

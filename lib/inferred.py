@@ -1,0 +1,114 @@
+"""Sampled answers of finished students, drawn once, in parallel processes, and found again.
+
+    sampled = infer_or_load(results, cfg.infer, folder=where_to_infer(), read=[paths.INFERENCE])
+    sampled[results[0].run.id][0]["p_correct"]          # 0.83; see lib/sampled.py for a row
+
+Only students with self-evaluation are asked: the others cannot judge. A file belongs to a run and the settings that
+drew it, `<run id>-<settings>.jsonl`. Seconds differ from time to time, so they go to scratch/ and not into it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import joblib
+from joblib import Parallel, delayed
+
+from lib import paths
+from lib.kernel import IN_PIPELINE
+from lib.progress import progress
+from lib.records import write_atomically, write_json
+from lib.runs import INTERACTIVE, Result
+from lib.sampled import sampled_answers
+from lib.settings import Infer
+from lib.student import load_student
+from lib.tasks import get_task
+from lib.workers import one_thread_worker, workers_end
+
+# Raise it when a change of the code makes equal settings draw or judge differently.
+INFERENCE_VERSION = 1
+
+
+def infer_or_load(
+    results: Sequence[Result], infer: Infer, folder: Path, read: Sequence[Path] = (), workers: int = 0
+) -> dict[str, list[dict]]:
+    """The sampled answers to the test questions of each run whose arm learned to judge, by the run's id.
+
+    folder    where new ones are kept
+    read      other such folders, looked through as well
+    workers   parallel processes, one thread each; 0: one a core
+    """
+    judging = [r for r in results if r.run.recipe.evaluations] if infer.samples else []
+    names = {r.run.id: file_name(r.run.id, infer) for r in judging}
+    for result in judging:
+        _fetch(names[result.run.id], folder, read)
+    missing = [r for r in judging if _find(names[r.run.id], [folder, *read]) is None]
+    if missing:
+        count = min(workers or joblib.cpu_count(), len(missing))
+        with workers_end():
+            jobs = (delayed(infer_run)(result, infer, folder) for result in missing)
+            found = Parallel(n_jobs=count, return_as="generator_unordered")(jobs)
+            seconds = sum(progress(found, len(missing), "drawing rationales"))
+        questions = sum(len(r.run.held_out.test) for r in missing)
+        print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
+    return {r.run.id: _rows(_find(names[r.run.id], [folder, *read])) for r in judging}
+
+
+def infer_run(result: Result, infer: Infer, folder: Path) -> float:
+    """Draw and judge one run's answers in this process; returns the seconds of processor time it took."""
+    one_thread_worker()
+    run, began = result.run, time.process_time()
+    student, task = load_student(result.folder / "student"), get_task(result.run.held_out.task)
+    limit, sees = run.student.max_target_tokens, run.recipe.judge_sees
+    rows = sampled_answers(student, task, run.held_out.test, infer, f"seed {run.seed}", limit, sees)
+    seconds, name = time.process_time() - began, file_name(run.id, infer)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+    write_atomically(folder / name, "".join(lines))
+    timing = {"core_seconds": round(seconds, 1), "questions": len(run.held_out.test)}
+    write_json(paths.SCRATCH / "timings" / f"inference-{Path(name).stem}.json", timing)
+    return seconds
+
+
+def retire(folder: Path, keep: Sequence[Result], infer: Infer) -> None:
+    """Delete answers that belong to no run and setting any more: what DVC sees follows from the settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {file_name(r.run.id, infer) for r in keep if r.run.recipe.evaluations and infer.samples}
+    for path in sorted(folder.glob("*.jsonl")):
+        if path.name not in wanted:
+            path.unlink()
+
+
+def file_name(run_id: str, infer: Infer) -> str:
+    """A run's file under these settings."""
+    said = json.dumps([INFERENCE_VERSION, infer.model_dump()], sort_keys=True)
+    return f"{run_id}-{hashlib.sha256(said.encode()).hexdigest()[:8]}.jsonl"
+
+
+def where_to_infer() -> Path:
+    """The stage's own folder in the pipeline, scratch/ when interactive."""
+    return paths.INFERENCE if IN_PIPELINE in os.environ else paths.SCRATCH / INTERACTIVE / "inference"
+
+
+def _fetch(name: str, folder: Path, read: Sequence[Path]) -> None:
+    """Bring what was drawn interactively into `folder`."""
+    found = _find(name, [paths.SCRATCH / INTERACTIVE / "inference"])
+    if found and _find(name, [folder, *read]) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{name}.partial"
+        shutil.copyfile(found, partial)
+        os.replace(partial, folder / name)
+
+
+def _find(name: str, folders: Sequence[Path]) -> Path | None:
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def _rows(path: Path) -> list[dict]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]

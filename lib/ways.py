@@ -1,0 +1,136 @@
+"""Ways to answer with one trained student, side by side: `predict:`, and what becomes of several sampled rationales.
+
+frame = main_table(results, sampled, task)      # the arms' rows, each followed by those of its student's other ways
+pairs = compared(results, sampled, task, alpha, draws)      # a row a pair of ways of one arm (`sampled.PAIRS`)
+
+sampled   the answers of lib/inferred.py by run id; arms without any have only their `predict:`
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib import comparison, statistics, verdicts
+from lib.encoding import source_ids, target_ids
+from lib.errors import UserError
+from lib.examples import EXPLAIN, PREDICT
+from lib.runs import Result
+from lib.sampled import CONTROLS, PAIRS, WAYS, by_question, decided, tokens_a_question
+from lib.student import decoder_only
+from lib.tables import DASH, percent
+from lib.tasks import Task
+
+Sampled = Mapping[str, Sequence[dict]]
+MATRICES = dict[tuple[str, str], np.ndarray]
+PREDICTED = "predict"
+
+
+def way_name(arm: str, way: str, samples: int) -> str:
+    """A row's name: the arm's own for `predict:`, else "5 CoTs w/ SE: majority of 8"."""
+    return arm if way == PREDICTED else f"{arm}: {WAYS[way].format(k=samples)}"
+
+
+def right(results: Sequence[Result], sampled: Sampled, task: Task) -> MATRICES:
+    """(arm, way) -> bool[S, Q]: whether each seed's student answered rightly; questions in the order of their ids."""
+    found: MATRICES = {}
+    for arm, group in comparison.by_arm(results).items():
+        found[arm, PREDICTED] = comparison.correct(group)
+        if all(r.run.id in sampled for r in group):
+            seeds = [_right(r, sampled[r.run.id], task) for r in group]
+            found |= {(arm, way): np.array([own[way] for own in seeds]) for way in WAYS}
+    return found
+
+
+def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.DataFrame:
+    """`comparison.overview` with rows for the other ways below their arm's, and two columns more.
+
+    Of a way with samples: wrong step, uncheckable, unparsed and rationale accuracy are shares of all samples; steps
+    and tokens are those of its student's training.
+    verdicts right      share of the teacher's test rationales judged rightly, "after phase 1 → after phase 2"
+    tokens a question   read and written for one answer
+    """
+    frame, groups, matrices = comparison.overview(results), comparison.by_arm(results), right(results, sampled, task)
+    samples, judged = number_of_samples(sampled), _verdicts_right(results)
+    rows = {}
+    for arm, way in matrices:
+        row = frame.loc[arm].to_dict() | {"verdicts right": judged.get(arm, DASH) if way == PREDICTED else DASH}
+        if way == PREDICTED:
+            row["tokens a question"] = float(np.mean([_predicting(r) for r in groups[arm]]))
+        else:
+            row |= _of_samples([sampled[r.run.id] for r in groups[arm]])
+            row["accuracy"], row["std"] = statistics.mean_std(matrices[arm, way])
+            costs = [tokens_a_question(sampled[r.run.id], _read(r))[way] for r in groups[arm]]
+            row["tokens a question"] = float(np.mean(costs))
+        rows[way_name(arm, way, samples)] = row
+    return pd.DataFrame(rows).T
+
+
+def compared(results: Sequence[Result], sampled: Sampled, task: Task, alpha: float, draws: int) -> pd.DataFrame:
+    """Each pair of ways (`sampled.PAIRS`) of each arm with samples, as `comparison.comparisons`; one Holm for all."""
+    matrices, samples = right(results, sampled, task), number_of_samples(sampled)
+    named = {way_name(arm, way, samples): matrix for (arm, way), matrix in matrices.items()}
+    arms = [arm for arm in comparison.by_arm(results) if (arm, "majority") in matrices]
+    pairs = [tuple(way_name(arm, way, samples) for way in pair) for arm in arms for pair in PAIRS]
+    return comparison.compare_matrices(named, pairs, alpha, draws)
+
+
+def controls(names: Sequence[str], samples: int) -> list[str]:
+    """Those of the rows that are controls: an answer of one sample, shuffled weights."""
+    return [name for name in names if any(name.endswith(f": {WAYS[way].format(k=samples)}") for way in CONTROLS)]
+
+
+def number_of_samples(sampled: Sampled) -> int:
+    """How many a question. UserError where runs differ, as ways are only comparable at equal samples."""
+    found = {len(own) for rows in sampled.values() for own in by_question(rows).values()}
+    if len(found) > 1:
+        raise UserError(f"infer.samples: runs have {sorted(found)} samples a question; they must have equally many")
+    return found.pop() if found else 0
+
+
+def _right(result: Result, rows: Sequence[dict], task: Task) -> dict[str, list[bool]]:
+    gold = {q.question_id: q.gold_label for q in result.run.held_out.test}
+    if {row["question_id"] for row in rows} != set(gold):
+        raise UserError(f"run {result.run.id}: its sampled answers are not those of its {len(gold)} test questions")
+    ways = decided(rows, task.equal, f"seed {result.run.seed}")
+    return {
+        way: [answers[q] is not None and task.equal(answers[q], gold[q]) for q in sorted(gold)]
+        for way, answers in ways.items()
+    }
+
+
+def _of_samples(seeds: Sequence[Sequence[dict]]) -> dict[str, float]:
+    """Shares of all samples, as `measurement.summary` has them of one rationale a question."""
+    rows = [row for own in seeds for row in own]
+    checked = all(row["wrong_steps"] is not None for row in rows)
+    return {
+        "wrong step": float(np.mean([bool(row["wrong_steps"]) for row in rows])) if checked else float("nan"),
+        "uncheckable": float(np.mean([not row["checked_steps"] for row in rows])) if checked else float("nan"),
+        "unparsed": float(np.mean([row["rationale_label"] is None for row in rows])),
+        "rationale accuracy": float(np.mean([row["rationale_correct"] for row in rows])),
+    }
+
+
+def _verdicts_right(results: Sequence[Result]) -> dict[str, str]:
+    frame = verdicts.verdicts(results)
+    return {arm: " → ".join(map(percent, own["with truth"])) for arm, own in frame.groupby("arm", sort=False)}
+
+
+def _read(result: Result) -> dict[str, int]:
+    """Tokens of each test question as it is asked for a rationale."""
+    run = result.run
+    ids = source_ids(run.tokenizer, [EXPLAIN + q.text for q in run.held_out.test], decoder_only(run.student))
+    return {q.question_id: len(own) for q, own in zip(run.held_out.test, ids)}
+
+
+def _predicting(result: Result) -> float:
+    """Mean tokens of a question and its label; of a student that reasons first, of a question and all it writes."""
+    run, rows = result.run, {p["question_id"]: p for p in result.predictions()}
+    questions, only = run.held_out.test, decoder_only(run.student)
+    if run.recipe.rationale_first:
+        read = source_ids(run.tokenizer, [q.text for q in questions], only)
+        wrote = [rows[q.question_id]["rationale_tokens"] + (not rows[q.question_id]["at_limit"]) for q in questions]
+    else:
+        read = source_ids(run.tokenizer, [PREDICT + q.text for q in questions], only)
+        wrote = map(len, target_ids(run.tokenizer, [rows[q.question_id]["student_label"] for q in questions], only))
+    return float(np.mean([len(ids) + n for ids, n in zip(read, wrote)]))

@@ -1,0 +1,90 @@
+"""A question in; an answer, a rationale and the student's own verdict out."""
+
+import pytest
+from finished import finished_runs
+from tiny_world import data
+
+from lib import paths
+from lib.ask import Reasoner, main
+from lib.errors import UserError
+from lib.inference import Written, write
+from lib.sampled import judge
+
+TEST = [q.text for q in data().split("test")]
+
+
+@pytest.fixture(scope="module", params=["t5", "gpt2"])
+def trained(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "SCRATCH", folder / "scratch")
+        return finished_runs(folder, request.param)
+
+
+def test_it_answers_explains_and_judges(trained):
+    reasoner = Reasoner.load(trained["judge"], task="svamp")
+    said = reasoner.ask(TEST[0])
+    [answer] = write(reasoner.student, [f"predict: {TEST[0]}"], 8)
+    [rationale] = write(reasoner.student, [f"explain: {TEST[0]}"], 32)
+    assert (said.answer, said.rationale) == (answer.text or None, rationale.text)
+    [judged] = judge(reasoner.student, [rationale.text])
+    assert (said.verdict, said.p_correct) == (judged["student_verdict"], judged["p_correct"])
+    assert 0 <= said.p_correct <= 1
+
+
+def test_together_or_one_by_one(trained):
+    reasoner = Reasoner.load(trained["judge"], task="svamp")
+    for samples in (0, 3):
+        together = reasoner.ask_all(TEST, samples=samples)
+        alone = [reasoner.ask(text, samples=samples) for text in TEST]
+        assert [(s.answer, s.rationale, s.verdict) for s in together] == [
+            (s.answer, s.rationale, s.verdict) for s in alone
+        ]
+        assert [s.p_correct for s in together] == pytest.approx([s.p_correct for s in alone], abs=1e-5)
+
+
+def test_it_says_no_more_than_it_learned(trained):
+    said = Reasoner.load(trained["labels"], task="svamp").ask(TEST[0])
+    assert (said.rationale, said.verdict, said.p_correct) == (None, None, None)
+    first = Reasoner.load(trained["first"], task="svamp").ask(TEST[0])
+    assert first.answer == first.rationale_answer and first.p_correct is None and first.rationale is not None
+
+
+def test_samples_agree_on_the_answer_it_believes(trained, monkeypatch):
+    """7 is said once with .9, 8 twice with .4 each: weighed, 7 wins; unweighed, 8 would."""
+    texts = ["So 8. The answer is 8.", "So 7. The answer is 7.", "Thus 8. The answer is 8."]
+    reasoner = Reasoner.load(trained["judge"], task="multi_arith")
+    monkeypatch.setattr("lib.ask.draw", lambda *_: [[Written(text, 5, False) for text in texts]])
+    belief = {"So 7. The answer is 7.": 0.9}
+    answers = lambda _, shown: [{"student_verdict": "correct", "p_correct": belief.get(text, 0.4)} for text in shown]  # noqa: E731
+    monkeypatch.setattr("lib.ask.judge", answers)
+    said = reasoner.ask("How many?", samples=3)
+    assert (said.answer, said.rationale, said.p_correct) == ("7", texts[1], 0.9)
+    reasoner.judges = False
+    said = reasoner.ask("How many?", samples=3)
+    assert (said.answer, said.rationale, said.p_correct) == ("8", texts[0], None)
+
+
+@pytest.mark.parametrize(
+    ("arm", "task", "reason"), [("judge", None, "task is not known"), ("labels", "svamp", "labels alone")]
+)
+def test_samples_that_cannot_vote_are_refused(trained, arm, task, reason):
+    with pytest.raises(UserError, match=rf"samples: 3, but it.*{reason}.*allowed: 0"):
+        Reasoner.load(trained[arm], task=task).ask(TEST[0], samples=3)
+
+
+def test_bad_questions_are_refused(trained):
+    reasoner = Reasoner.load(trained["judge"])
+    with pytest.raises(UserError, match="question: an empty text"):
+        reasoner.ask("  ")
+    with pytest.raises(UserError, match="choices: given for 1 of 2 questions"):
+        reasoner.ask_all(TEST, choices=[("a", "b")])
+    with pytest.raises(UserError, match="unknown task 'sums'"):
+        Reasoner.load(trained["judge"], task="sums")
+
+
+def test_the_command_line(trained, tmp_path, capsys):
+    assert main([str(trained["judge"]), TEST[0], "--task", "svamp"]) == 0
+    assert "its own verdict:" in capsys.readouterr().out
+    assert main([str(tmp_path), "How many?"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")

@@ -1,0 +1,111 @@
+"""Finished students are read with what is known of them; what does not fit is refused before it is used."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from finished import finished_runs
+
+from lib import paths
+from lib.checkpoint import BARE, open_checkpoint
+from lib.errors import UserError
+from lib.words import continuing_tokenizer, words_tokenizer
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "SCRATCH", folder / "scratch")
+        return {kind: finished_runs(folder / kind, kind) for kind in ("t5", "gpt2")}
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of a T5's run, to be spoilt."""
+    return shutil.copytree(trained["t5"]["judge"], tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", ["t5", "gpt2"])
+def test_a_run_comes_with_its_recipe(trained, kind):
+    finished = open_checkpoint(trained[kind]["judge"])
+    assert finished.recipe["evaluations"] == 1 and finished.limits == (8, 32) and not finished.rationale_first
+    assert open_checkpoint(trained[kind]["first"]).rationale_first
+    assert finished.student.decoder_only == (kind == "gpt2")
+
+
+def test_a_bare_folder_is_taken_to_explain(run):
+    finished = open_checkpoint(run / "student", task="svamp")
+    assert (finished.recipe, finished.limits, finished.task) == (BARE, (32, 256), "svamp")
+
+
+@pytest.mark.parametrize(
+    ("first", "task"), [("svamp-test-0", "svamp"), ("anli_r1-test-7", "anli_r1"), ("mine-test-0", None)]
+)
+def test_the_task_is_told_by_what_was_answered(run, first, task):
+    (run / "predictions.jsonl").write_text(json.dumps({"question_id": first}) + "\n")
+    assert open_checkpoint(run).task == task
+
+
+def test_a_folder_without_a_student_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no student: expected config\.json"):
+        open_checkpoint(tmp_path)
+
+
+def test_pickled_weights_are_not_read(run):
+    (run / "student" / "model.safetensors").unlink()
+    torch.save({"weight": torch.ones(1)}, run / "student" / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"no weights in safetensors .* pickled ones .* are not read"):
+        open_checkpoint(run)
+
+
+def test_torn_weights_are_refused(run):
+    weights = run / "student" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UserError, match="student: cannot be loaded as a student"):
+        open_checkpoint(run)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(run):
+    said = json.loads((run / "recipe.json").read_text())
+    said["student"]["d_model"] = 128
+    (run / "recipe.json").write_text(json.dumps(said))
+    with pytest.raises(UserError, match=r"another recipe: recipe\.json says d_model 128, config\.json 16"):
+        open_checkpoint(run)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"recipe": {"explain": true}}', '{"recipe": null}'])
+def test_what_is_no_recipe_is_refused(run, text):
+    (run / "recipe.json").write_text(text)
+    with pytest.raises(UserError, match=r"recipe\.json: no recipe of a run"):
+        open_checkpoint(run)
+
+
+def test_a_tokenizer_of_another_model_is_refused(run):
+    words_tokenizer([" ".join(f"w{i}" for i in range(900))]).save_pretrained(run / "student")
+    with pytest.raises(UserError, match=r"its tokenizer has 90\d tokens, its model only \d+; give the tokenizer"):
+        open_checkpoint(run)
+
+
+@pytest.mark.parametrize("kind", ["t5", "gpt2"])
+def test_without_a_padding_token_a_decoder_pads_with_its_end_and_a_t5_is_refused(trained, tmp_path, kind):
+    folder = shutil.copytree(trained[kind]["judge"], tmp_path / "run")
+    make = words_tokenizer if kind == "t5" else continuing_tokenizer
+    tokenizer = make(["Ann has pens ."])
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(folder / "student")
+    if kind == "t5":
+        with pytest.raises(UserError, match="no padding token"):
+            open_checkpoint(folder)
+    else:
+        found = open_checkpoint(folder).student.tokenizer
+        assert found.pad_token_id == found.eos_token_id is not None
+
+
+def test_without_an_end_nothing_is_read(run):
+    tokenizer = words_tokenizer(["Ann has pens ."])
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(run / "student")
+    with pytest.raises(UserError, match="no end token"):
+        open_checkpoint(run)

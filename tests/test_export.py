@@ -1,0 +1,181 @@
+"""An exported student stands alone: it loads without the project, and its card says only what was computed."""
+
+import json
+import subprocess
+import sys
+from ast import literal_eval
+
+import pytest
+import yaml
+from finished import finished_runs
+from huggingface_hub.errors import LocalTokenNotFoundError
+from tiny_world import data
+
+from lib import export as module
+from lib import paths
+from lib.ask import Reasoner
+from lib.checkpoint import open_checkpoint
+from lib.errors import UserError
+from lib.export import PICKLED, export, find_run, main, push
+from lib.inference import write
+from lib.model_card import measures, pipeline_example
+from lib.statistics import wilson
+from lib.words import tidy
+
+TEST = [q.text for q in data().split("test")]
+
+
+@pytest.fixture(scope="module", params=["t5", "gpt2"])
+def trained(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "SCRATCH", folder / "scratch")
+        return finished_runs(folder, request.param)
+
+
+@pytest.fixture
+def exported(trained, tmp_path):
+    return export(trained["judge"], tmp_path / "student", ["Simulated teacher: its errors are planted."])
+
+
+def test_it_holds_all_it_needs_and_nothing_pickled(exported):
+    names = {path.name for path in exported.iterdir()}
+    assert {
+        "model.safetensors",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "README.md",
+        "recipe.json",
+    } <= names
+    assert not any(name.endswith(PICKLED) for name in names)
+    assert json.loads((exported / "generation_config.json").read_text())["max_new_tokens"] == 32
+    assert not list(exported.parent.glob("*.partial"))
+
+
+def test_it_answers_as_the_run_does(trained, exported):
+    run, own = (Reasoner.load(folder, task="svamp").ask_all(TEST) for folder in (trained["judge"], exported))
+    assert own == run
+
+
+def test_it_loads_in_a_clean_process_with_transformers_alone(exported, tmp_path):
+    """The card's own example, in a process that cannot see the project."""
+    finished = open_checkpoint(exported)
+    code = f"folder, question = {str(exported)!r}, {TEST[0]!r}\n{pipeline_example(finished)}\n"
+    code += "import sys\nassert not any(name.split('.')[0] == 'lib' for name in sys.modules)\nprint(repr(answer))"
+    ran = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    expected = write(finished.student, [f"predict: {TEST[0]}"], 32)[0].text
+    assert tidy(literal_eval(ran.stdout)) == expected
+    assert pipeline_example(finished) in (exported / "README.md").read_text()
+
+
+def test_the_card_counts_what_the_run_left(trained, exported):
+    card = (exported / "README.md").read_text()
+    _, head, body = card.split("---\n", 2)
+    meta = yaml.safe_load(head)
+    predictions = [json.loads(line) for line in (trained["judge"] / "predictions.jsonl").open()]
+    right = sum(p["correct"] for p in predictions)
+    assert meta["model-index"][0]["results"][0]["metrics"] == [{"type": "accuracy", "value": right / len(predictions)}]
+    low, high = wilson(right, 2)
+    assert f"| answers right | {right / 2:.1%} | {low:.1%} to {high:.1%} | 2 |" in body
+    assert "verdicts right, after phase 1" in body and "verdicts right, after phase 2" in body
+    assert "nothing about real teachers follows" in body and "| recipe.evaluations | 1 |" in body
+
+
+def test_measures_by_hand():
+    predictions = [
+        {"correct": True, "rationale": "", "rationale_correct": False, "rationale_label": None, "wrong_steps": [0]},
+        {"correct": True, "rationale": "", "rationale_correct": True, "rationale_label": "7", "wrong_steps": None},
+    ]
+    judgements = [
+        {"phase": "after phase 1", "student_verdict": "wrong", "teacher_verdict": "correct", "sound": False},
+        {"phase": "after phase 1", "student_verdict": "correct", "teacher_verdict": None, "sound": None},
+    ]
+    assert measures(predictions, judgements) == [
+        ("answers right", 2, 2), ("rationales whose answer is right", 1, 2), ("rationales without an answer", 1, 2),
+        ("rationales with a step that the verifier refutes", 1, 1),
+        ("verdicts as the teacher's, after phase 1", 0, 1), ("verdicts right, after phase 1", 1, 1),
+    ]  # fmt: skip
+
+
+def test_it_replaces_an_export_and_nothing_else(trained, exported, tmp_path):
+    export(trained["labels"], exported)
+    assert json.loads((exported / "recipe.json").read_text())["recipe"]["explain"] is False
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    with pytest.raises(UserError, match="mine: exists and is no exported student"):
+        export(trained["labels"], mine)
+
+
+def test_what_is_no_run_is_refused(trained, tmp_path):
+    with pytest.raises(UserError, match=r"no recipe\.json"):
+        export(trained["judge"] / "student", tmp_path / "x")
+    with pytest.raises(UserError, match=r"predictions\.jsonl: no predictions"):
+        (tmp_path / "run").mkdir()
+        for name in ("student", "recipe.json"):
+            (tmp_path / "run" / name).symlink_to(trained["judge"] / name)
+        export(tmp_path / "run", tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_runs_are_found_by_the_beginning_of_their_id(trained):
+    run = trained["judge"]
+    assert find_run(run.name[:6], [run.parent]) == run == find_run(str(run), [])
+    with pytest.raises(UserError, match=r"RUN: no run 'zz'; there are: .*: 1 rationales, 1 evaluations, 4 steps"):
+        find_run("zz", [run.parent])
+    with pytest.raises(UserError, match="RUN: no run ''; there are: none; `make reproduce` trains them"):
+        find_run("", [])
+
+
+# -- the hub -----------------------------------------------------------------------------------------
+
+
+class Hub:
+    """A hub that notes what it is asked."""
+
+    def __init__(self, error=None):
+        self.asked, self.error = [], error
+
+    def whoami(self):
+        if self.error:
+            raise self.error
+
+    def create_repo(self, repo, **how):
+        self.asked.append(("create", repo, how["exist_ok"]))
+
+    def upload_folder(self, folder_path, repo_id, **how):
+        self.asked.append(("upload", repo_id, sorted(path.name for path in folder_path.iterdir())))
+
+
+def test_the_folder_is_sent_whole(exported):
+    hub = Hub()
+    files = push(exported, "me/student", api=hub)
+    assert hub.asked == [("create", "me/student", True), ("upload", "me/student", files)]
+
+
+def test_a_dry_run_sends_nothing(exported):
+    hub = Hub()
+    assert "model.safetensors" in push(exported, "me/student", dry_run=True, api=hub) and hub.asked == []
+
+
+def test_without_a_login_it_says_what_to_do(exported):
+    with pytest.raises(UserError, match="not logged in; run `hf auth login`"):
+        push(exported, "me/student", api=Hub(LocalTokenNotFoundError("no token")))
+    with pytest.raises(UserError, match="refused or cannot be reached"):
+        push(exported, "me/student", api=Hub(OSError("no route")))
+
+
+@pytest.mark.parametrize("repo", ["student", "a/b/c", "/student", ""])
+def test_a_name_that_is_none_is_refused(exported, repo):
+    with pytest.raises(UserError, match=r"REPO: given .*; expected user/name"):
+        push(exported, repo, dry_run=True)
+
+
+def test_the_command_line(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "teacher_notes", list)
+    run = str(trained["judge"])
+    assert main([run, "--to", str(tmp_path / "out"), "--push", "me/student", "--dry-run"]) == 0
+    assert "would push to me/student: README.md, config.json" in capsys.readouterr().out
+    assert main(["no such run"]) == 1
+    assert "error: RUN: no run" in capsys.readouterr().err

@@ -1,0 +1,69 @@
+"""Sampled answers are drawn once and found again."""
+
+import json
+
+import pytest
+from tiny_world import runs
+
+from lib import inferred, paths
+from lib.inferred import file_name, infer_or_load, retire
+from lib.runs import run_or_load
+from lib.settings import Infer
+
+INFER = Infer(samples=2, temperature=0.8, top_p=1.0)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "SCRATCH", folder / "scratch")
+        yield run_or_load(
+            runs({"standard": {"explain": False}, "w/ SE": {"evaluations": 1}}), folder / "runs", workers=1
+        )
+
+
+def test_students_with_self_evaluation_are_asked_once(results, tmp_path, monkeypatch):
+    found = infer_or_load(results, INFER, tmp_path, workers=1)
+    [judge] = [r.run for r in results if r.run.recipe.evaluations]
+    assert list(found) == [judge.id] and len(found[judge.id]) == 2 * len(judge.held_out.test)
+    [path] = tmp_path.iterdir()
+    assert path.name == file_name(judge.id, INFER)
+    text = path.read_bytes()
+    assert not any("second" in key for key in json.loads(text.splitlines()[0])), "seconds differ between reruns"
+    monkeypatch.setattr(inferred, "infer_run", None)  # a second drawing would fail
+    assert infer_or_load(results, INFER, tmp_path / "other", read=[tmp_path], workers=1) == found
+
+
+def test_the_same_bytes_again(results, tmp_path):
+    for folder in ("one", "two"):
+        infer_or_load(results, INFER, tmp_path / folder, workers=1)
+    one, two = (next((tmp_path / folder).iterdir()).read_bytes() for folder in ("one", "two"))
+    assert one == two
+
+
+def test_seconds_go_to_scratch(results, tmp_path):
+    infer_or_load(results, INFER, tmp_path, workers=1)
+    [timing] = (paths.SCRATCH / "timings").glob("inference-*.json")
+    assert json.loads(timing.read_text())["questions"] == 2
+
+
+def test_no_samples_no_answers(results, tmp_path):
+    assert infer_or_load(results, INFER.model_copy(update={"samples": 0}), tmp_path) == {}
+
+
+def test_other_settings_other_files(results, tmp_path):
+    other = INFER.model_copy(update={"temperature": 0.9})
+    for infer in (INFER, other):
+        infer_or_load(results, infer, tmp_path, workers=1)
+    assert len(list(tmp_path.iterdir())) == 2
+    retire(tmp_path, results, other)
+    assert [path.name for path in tmp_path.iterdir()] == [file_name(results[1].run.id, other)]
+
+
+def test_what_was_drawn_interactively_is_brought_in(results, tmp_path):
+    folder = paths.SCRATCH / "interactive" / "inference"
+    infer_or_load(results, INFER, folder, workers=1)
+    infer_or_load(results, INFER, tmp_path / "stage", workers=1)
+    [name] = [path.name for path in (tmp_path / "stage").iterdir()]
+    assert (tmp_path / "stage" / name).read_bytes() == (folder / name).read_bytes()
