@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
     PretrainedConfig,
@@ -85,7 +86,7 @@ def load_student(folder: Path) -> Student:
     """A student saved by `Student.save`."""
     auto = _auto(AutoConfig.from_pretrained(folder, local_files_only=True))
     model = auto.from_pretrained(folder, local_files_only=True)
-    return Student(model, AutoTokenizer.from_pretrained(folder, local_files_only=True))
+    return Student(_greedy(model), AutoTokenizer.from_pretrained(folder, local_files_only=True))
 
 
 def decoder_only(settings: StudentSettings) -> bool:
@@ -184,7 +185,17 @@ def _pretrained(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -
             f"student.max_source_tokens {settings.max_source_tokens} and max_target_tokens "
             f"{settings.max_target_tokens}: together at most the {positions} positions of {settings.source!r}"
         )
-    return Student(model, tokenizer)
+    return Student(_greedy(model), tokenizer)
+
+
+def _greedy(model: PreTrainedModel) -> PreTrainedModel:
+    """The model without its checkpoint's habits of writing: of them, only the special tokens of its config stay.
+
+    A BART checkpoint brings no_repeat_ngram_size 3, which forbids a rationale to write "3 + 4" twice.
+    """
+    special = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    model.generation_config = GenerationConfig(**{name: getattr(model.config, name, None) for name in special})
+    return model
 
 
 def _auto(config: PretrainedConfig):
