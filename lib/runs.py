@@ -197,7 +197,7 @@ def _write(
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     student.save(folder / "student")
-    recipe = {"recipe": recipe_keys(run.recipe), "labels": run.labels, "seed": run.seed}
+    recipe = {"recipe": recipe_keys(run.plain), "labels": run.labels, "seed": run.seed}
     recipe |= {"student": student_keys(run.student), "train": run.train.model_dump(include=RUN_SETTINGS)}
     write_json(folder / "recipe.json", recipe)
     _write_jsonl(folder / "predictions.jsonl", predictions)
