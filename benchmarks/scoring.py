@@ -43,8 +43,9 @@ from transformers import (  # noqa: E402
     T5ForConditionalGeneration,
     set_seed,
 )
+from transformers.pytorch_utils import Conv1D  # noqa: E402
 
-from lib.forcing import forced_sums  # noqa: E402
+from lib.forcing import forced_sums, start_tokens  # noqa: E402
 from lib.pairs import Pair, encode_pairs  # noqa: E402
 from lib.records import Question, Rationale  # noqa: E402
 from lib.scoring import QUESTIONS_AT_ONCE, Scorer  # noqa: E402
@@ -194,19 +195,31 @@ def of_shape(data: Path, shape: str, count: int, rounds: int, peak: float | None
 
 
 def flops(student: Student, texts: list[tuple[str, str, str]]) -> float:
-    """Of the matrix products with weights; attention's own, a few percent at these lengths, are left out."""
-    model = student.model
-    head = model.get_output_embeddings().weight
-    embedded = {id(p) for p in (*model.get_input_embeddings().parameters(), head)}
-    encoder = [] if student.decoder_only else list(model.get_encoder().parameters())
-    read = {id(p) for p in encoder} - embedded
-    weights = {id(p): p.numel() for p in model.parameters() if id(p) not in embedded}
+    """Of the matrix products with weights; attention's own, a few percent at these lengths, are left out.
+
+    An encoder runs over each question once; what a decoder's attention makes of it, its keys and values, once a row.
+    A decoder runs over all of a row but the last token, which predicts none; the vocabulary is met at target tokens.
+    """
     pairs = encode_pairs(student, [Pair(*text) for text in texts] + [Pair("", *text[1:]) for text in texts])
-    sources = sum(map(len, (e.source for e in pairs) if student.decoder_only else {e.source for e in pairs}))
-    targets = sum(len(e.target) for e in pairs)
-    reading, writing = (sum(weights[i] for i in weights if (i in read) == own) for own in (True, False))
-    in_decoder = targets + (sources if student.decoder_only else 0)
-    return 2.0 * (sources * reading + in_decoder * writing + targets * head.numel())
+    reading, of_question, writing = products(student)
+    questions = 0 if student.decoder_only else sum(map(len, {e.source for e in pairs}))
+    sources, targets = sum(len(e.source) for e in pairs), sum(len(e.target) for e in pairs)
+    before = sources if student.decoder_only else len(start_tokens(student)) * len(pairs)
+    written = before + targets - len(pairs)
+    head = student.model.get_output_embeddings().weight.numel()
+    return 2.0 * (questions * reading + sources * of_question + written * writing + targets * head)
+
+
+def products(student: Student) -> tuple[int, int, int]:
+    """Weights that multiply states: the encoder's, those of the keys and values of its output, the decoder's others."""
+    model, sums = student.model, [0, 0, 0]
+    head = model.get_output_embeddings()
+    encoder = set() if student.decoder_only else set(model.get_encoder().modules())
+    for name, module in model.named_modules():
+        if isinstance(module, (torch.nn.Linear, Conv1D)) and module is not head:
+            of_question = name.endswith(("EncDecAttention.k", "EncDecAttention.v"))
+            sums[0 if module in encoder else 1 if of_question else 2] += module.weight.numel()
+    return tuple(sums)
 
 
 def memory(data: Path) -> Rows:

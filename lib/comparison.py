@@ -7,7 +7,7 @@ A finding (`ablate.findings`) sets some of the arms against one key of their rec
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from lib.settings import Finding
 from lib.tables import DASH, mean_std_text
 
 ORIGINALS = "originals"  # the chain of rationales that were not refined
+SAME = "the same runs"  # the verdict on two arms that learned alike
 PAIR_COLUMNS = ["arm", "against", "difference", "low", "high", "p", "holm", "mcnemar", "verdict"]
 
 
@@ -58,6 +59,7 @@ def comparisons(results: Sequence[Result], arms: Mapping[str, Arm], alpha: float
     p, holm                 two-sided; adjusted for all pairs of this table
     mcnemar                 exact p of each seed
     verdict                 the finding in words; "not separated" with the smallest difference that could have been seen
+    Two arms that are the same runs, as when both learn from all there is, are no test: "the same runs", p and holm nan.
     """
     ran = by_arm(results)
     return _compare(results, [(name, other) for name in ran for other in arms[name].against], alpha, draws)
@@ -124,16 +126,21 @@ def from_the_first(points: pd.DataFrame, results: Sequence[Result], alpha: float
 
 def in_words(title: str, pairs: pd.DataFrame, alpha: float) -> str:
     """A finding as text: the differences that are separated, and of the others the largest, each with its verdict."""
-    if not len(pairs):
-        return f"{title}: nothing to compare."
+    same = [f"{p.arm} and {p.against} are {SAME}" for p in pairs[pairs.verdict == SAME].itertuples()]
+    pairs = pairs[pairs.verdict != SAME]
+    text = _differences(pairs, alpha) if len(pairs) else "nothing to compare"
+    return f"{title}: {'. '.join([text, *same])}."
+
+
+def _differences(pairs: pd.DataFrame, alpha: float) -> str:
     told = pd.Series([f"{p.arm} against {p.against}: {p.verdict}" for p in pairs.itertuples()], pairs.index)
     sure = pairs.holm < alpha
-    text = f"{title}: {sure.sum()} of {len(pairs)} differences separated"
+    text = f"{sure.sum()} of {len(pairs)} differences separated"
     text += f": {'; '.join(told[sure])}" if sure.any() else ""
     if not sure.all():
         largest = told[pairs.difference[~sure].abs().idxmax()]
         text += f". The largest{' of the others' if sure.any() else ''}: {largest}"
-    return f"{text}."
+    return text
 
 
 def slug(title: str) -> str:
@@ -143,21 +150,37 @@ def slug(title: str) -> str:
 
 def _compare(results: Sequence[Result], pairs: Iterable[tuple[str, str]], alpha: float, draws: int) -> pd.DataFrame:
     """The rows of `comparisons` for those of the pairs whose arms were both run."""
-    return compare_matrices({name: correct(group) for name, group in by_arm(results).items()}, pairs, alpha, draws)
+    groups = by_arm(results)
+    matrices = {name: correct(group) for name, group in groups.items()}
+    pairs = [(a, b) for a, b in pairs if a in groups and b in groups]
+    same = {(a, b) for a, b in pairs if _same_runs(groups[a], groups[b])}
+    return compare_matrices(matrices, pairs, alpha, draws, same)
 
 
 def compare_matrices(
-    matrices: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]], alpha: float, draws: int
+    matrices: Mapping[str, np.ndarray],
+    pairs: Iterable[tuple[str, str]],
+    alpha: float,
+    draws: int,
+    same: Set[tuple[str, str]] = frozenset(),
 ) -> pd.DataFrame:
-    """The rows of `comparisons` for pairs of names that both have a matrix, bool[S, Q]."""
+    """The rows of `comparisons` for pairs of names that both have a matrix, bool[S, Q]; the `same` are no test."""
     pairs = [(a, b) for a, b in pairs if a in matrices and b in matrices]
-    found = [statistics.paired_bootstrap(matrices[a], matrices[b], draws=draws, alpha=alpha) for a, b in pairs]
+    other = [pair for pair in pairs if pair not in same]
+    found = [statistics.paired_bootstrap(matrices[a], matrices[b], draws=draws, alpha=alpha) for a, b in other]
     adjusted = statistics.holm([d.p for d in found]) if found else []
-    rows = [
-        (a, b, d.mean, d.low, d.high, d.p, p, _mcnemar(matrices[a], matrices[b]), statistics.describe(d, alpha, p))
-        for (a, b), d, p in zip(pairs, found, adjusted)
-    ]
-    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+    rows = {
+        (a, b): (d.mean, d.low, d.high, d.p, p, _mcnemar(matrices[a], matrices[b]), statistics.describe(d, alpha, p))
+        for (a, b), d, p in zip(other, found, adjusted)
+    }
+    nan = float("nan")
+    nothing = (0.0, 0.0, 0.0, nan, nan, DASH, SAME)
+    return pd.DataFrame([(*pair, *rows.get(pair, nothing)) for pair in pairs], columns=PAIR_COLUMNS)
+
+
+def _same_runs(a: Sequence[Result], b: Sequence[Result]) -> bool:
+    """Whether two arms are but two names for the same runs: there is no difference that could be estimated."""
+    return [result.run.id for result in a] == [result.run.id for result in b]
 
 
 def _spread(right: np.ndarray, alpha: float, draws: int) -> tuple[float, float, float, float, int]:

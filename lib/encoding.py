@@ -5,8 +5,9 @@
     batch = collator(student)([encoded])         # what lib/training.py takes the loss of
 
 Encoder-decoder: source and target are what the tokenizer makes of them, </s> at their end. Decoder-only: "source ###"
-is continued by " target" END, the tokenizer's end token; before it stands what the tokenizer begins a text with, if
-anything (OPT, LLaMA), and an empty source is the token that a text begins with.
+is continued by " target" END, the tokenizer's end token: the tokens of "source ### target" as one text. Before them
+stands what the tokenizer begins a text with, if anything (OPT, LLaMA), and an empty source is the token that a text
+begins with.
 """
 
 from collections.abc import Callable, Sequence
@@ -73,14 +74,26 @@ def beginning(tokenizer) -> list[int]:
 
 
 def target_ids(tokenizer, texts: Sequence[str], decoder_only: bool) -> list[list[int]]:
-    """What a student is to write, its end included: "r" -> r </s>; decoder-only: " r" END."""
+    """What a student is to write, its end included: "r" -> r </s>; decoder-only: " r" END (`continuations`)."""
     if not texts:
         return []
     if not decoder_only:
         return tokenizer(list(texts), verbose=False)["input_ids"]
-    written = [f" {text}" for text in texts]
-    found = tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"]
+    found = tokenizer(continuations(tokenizer, texts), add_special_tokens=False, verbose=False)["input_ids"]
     return [[*ids, tokenizer.eos_token_id] for ids in found]
+
+
+def continuations(tokenizer, texts: Sequence[str]) -> list[str]:
+    """Texts as a decoder-only student's tokenizer must be given them, so that their ids continue "q ###": "r" -> " r".
+
+    A tokenizer that puts a space of its own before any text (LLaMA 2: "r" -> ["▁r"]) is given "r" as it is: " r" would
+    be two spaces to it.
+    """
+    asked, whole, spaced, bare = tokenizer(
+        [f"a {SEPARATOR}", f"a {SEPARATOR} a", " a", "a"], add_special_tokens=False, verbose=False
+    )["input_ids"]
+    own_space = asked + bare == whole != asked + spaced
+    return list(texts) if own_space else [f" {text}" for text in texts]
 
 
 def kept_ends(tokenizer, decoder_only: bool) -> tuple[int, int]:

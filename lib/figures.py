@@ -50,11 +50,12 @@ def style(settings) -> None:
     sns.set_theme(context=settings.context, style="ticks", palette=palette, font="DejaVu Sans", rc=look)
 
 
-def save_figure(figure: Figure, name: str, caption: str, alt: str, stage: str) -> HTML:
+def save_figure(figure: Figure, name: str, caption: str, alt: str, stage: str, note: str | None = None) -> HTML:
     """Write reports/figures/<stage>/<name>.svg, close the figure, return it with its caption for display.
 
     caption   the claim, n, seeds and what the error bars are
     alt       what one sees, for those who do not see it
+    note      what holds for all figures of a report, such as whose teacher it was; stands at the caption's end
     """
     path = artefact_path(paths.FIGURES, stage, name, "svg")
     if not (caption.strip() and alt.strip()):
@@ -63,9 +64,10 @@ def save_figure(figure: Figure, name: str, caption: str, alt: str, stage: str) -
     plt.close(figure)
     write_atomically(path, svg)
     width = float(re.search(r'width="([\d.]+)pt"', svg)[1])
+    said = " ".join(filter(None, (caption.strip(), note)))
     fluid = f'<svg style="width:100%;max-width:{GROWTH * width:.0f}pt;height:auto" '
     inline = svg.replace("<svg ", fluid, 1)
-    return HTML(f'<figure class="figure">\n{inline}<figcaption>{escape(caption)}</figcaption>\n</figure>')
+    return HTML(f'<figure class="figure">\n{inline}<figcaption>{escape(said)}</figcaption>\n</figure>')
 
 
 def arm_plot(

@@ -27,6 +27,7 @@ TOKEN_BUDGET = {"cpu": 2**11, "cuda": 2**15}
 # words of one slab of the vocabulary: with a batch's positions 4 MB, which stay in a processor's cache; on a GPU 1 GB.
 # A multiple of 64: with 699 words the projection took half as long again as with 704
 SLAB = {"cpu": 2**9, "cuda": 2**13}
+LOUD = 1000.0  # a logit beyond any bound that models put to theirs
 
 
 class Sums(NamedTuple):
@@ -145,21 +146,40 @@ def scaled_states(model, hidden: torch.Tensor) -> torch.Tensor:
 def refuse_other_logits(student: Student) -> None:
     """UserError for a model whose logits are not its last states times its output projection.
 
-    Some models scale or squash them; what is computed here would then silently be something else.
+    Some models scale or squash them; what is computed here would then silently be something else. Compared are the
+    logits of two tokens as they are, and with states so large that one is LOUD: those of a model that has not learned
+    yet are small, and 30 tanh(x / 30), which bounds logits, differs from a small x by nothing.
     """
     model, start = student.model.eval(), start_tokens(student)
-    row = EncodedPair((1,), (2, 3), (0, 2))
-    [ours] = forced_log_probs(student, [row])
-    read = [*(start or row.source), row.target[0]]
-    ids = {"input_ids": [row.source], "decoder_input_ids": [read]} if start else {"input_ids": [read]}
+    rows = [EncodedPair((1,), (2, 3), (0, 2))]
     with torch.inference_mode():
-        logits = model(**{name: torch.tensor(rows, device=model.device) for name, rows in ids.items()}).logits[0, -2:]
-    theirs = logits.float().log_softmax(-1)[range(2), list(row.target)].cpu().numpy()
-    loose = 1e-3 if logits.dtype == torch.float32 else 0.2
-    if np.isfinite(theirs).all() and not np.allclose(ours, theirs, rtol=loose, atol=loose):
-        raise UserError(
-            f"student {type(model).__name__}: cannot be scored or trained, its logits are no projection of its states"
-        )
+        sources = _encoder_states(model, {rows[0].source}, 1) if start else {}
+        states = _decoder_states(model, rows, start, sources) if start else _joined_states(model, rows)
+        weight, bias = output_projection(model)
+        for factor in (1.0, LOUD / float(linear(states, weight).abs().max().clamp(min=1e-30))):
+            ours, theirs = linear(states * factor, weight, bias), _own_logits(model, rows[0], start, factor)
+            loose = 1e-3 if theirs.dtype == torch.float32 else 0.1
+            if theirs.isfinite().all() and (ours - theirs).abs().max() > loose * theirs.abs().max():
+                raise UserError(
+                    f"student {type(model).__name__}: cannot be scored or trained, "
+                    "its logits are no projection of its states"
+                )
+
+
+def _own_logits(model, row: EncodedPair, start: tuple[int, ...], factor: float) -> torch.Tensor:
+    """A model's own logits of a row's target tokens, float[T, V], were the states before its projection so much larger.
+
+    row    its target has T tokens
+    """
+    read = [*start, *row.target[:-1]] if start else [*row.source, *row.target]
+    ids = {"input_ids": [row.source], "decoder_input_ids": [read]} if start else {"input_ids": [read]}
+    enlarge = lambda _, inputs: (inputs[0] * factor, *inputs[1:])  # noqa: E731
+    hook = model.get_output_embeddings().register_forward_pre_hook(enlarge)
+    try:
+        logits = model(**{name: torch.tensor(rows, device=model.device) for name, rows in ids.items()}).logits[0]
+    finally:
+        hook.remove()
+    return logits[-len(row.target) :] if start else logits[len(row.source) - 1 : -1]
 
 
 def batches_by_budget(encoded: Sequence[EncodedPair], budget: int, joined: bool = False) -> list[list[int]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lib.pairs import Pair, encode_pairs, pairs_of
 from lib.records import Question, Rationale, Refined
-from lib.scoring import Scorer
+from lib.scoring import Scorer, places
 
 Scorers = Sequence[tuple[Scorer, Sequence[Question]]]
 
@@ -58,7 +58,9 @@ def _unknown(scorer: Scorer, pairs: Sequence[Pair]) -> tuple[int, int]:
 
 
 def _placed(scorers: Scorers, rationales: Iterable[Rationale]) -> Iterator[tuple[Scorer, Question, Rationale]]:
-    """Each rationale with its question and the scorer of that; those of no scorer's question are left out."""
+    """Each rationale with its question and the scorer of that. Raises UserError for one of no scorer's question."""
+    rationales = list(rationales)
+    places(scorers, rationales)
     own: dict[str, list[Rationale]] = {}
     for rationale in rationales:
         own.setdefault(rationale.question_id, []).append(rationale)

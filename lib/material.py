@@ -3,7 +3,7 @@
 data = load_data(get_task(cfg.task), paths.QUESTIONS, paths.RATIONALES, paths.EVALUATIONS, paths.SCORES, paths.REFINED)
 unfed(arms["5 CoTs"], data)             # None, or "needs 5 rationales a question, at most 3 were written"
 first, second = material(arms["5 CoTs"].recipe, data)       # the examples of phase 1 and of phase 2
-materials(arms["random"].recipe, data, seeds=[0, 1])        # those of each seed's run, which chooses for itself
+materials(arms["random"].recipe, data, seeds=[0, 1])        # of each seed's run, which chooses for itself
 """
 
 from collections import Counter
@@ -130,36 +130,23 @@ def material(recipe: Recipe, data: Data, seed: int = 0) -> Material:
     return _examples(recipe, data, chosen_rationales(recipe, data, seed))
 
 
-def materials(recipe: Recipe, data: Data, seeds: Iterable[int]) -> dict[int, Material]:
-    """`material` of each seed, so that seeds differ in what they drew, too; seeds that choose alike share one object.
+def materials(recipe: Recipe, data: Data, seeds: Iterable[int]) -> dict[int, tuple[Recipe, Material]]:
+    """By seed the recipe as plainly as it can be put, and its `material`; seeds that choose alike share one object.
 
+    Eight of eight rationales are the same eight, whatever ranked them: where with this seed the strategy takes every
+    rationale of every question, the plain recipe has `first`, and arms that learn alike are one run.
     A strategy that draws nothing, such as "first", chooses alike with every seed.
     """
     pools = _candidates(recipe, data)
     made: dict[tuple[str, ...], Material] = {}
     found = {}
     for seed in seeds:
-        chosen = _chosen(recipe, pools, seed)
+        plain, chosen = _plainest(recipe, pools, seed)
         key = tuple(r.id for group in chosen.values() for r in group)
         if key not in made:
             made[key] = _examples(recipe, data, chosen)
-        found[seed] = made[key]
+        found[seed] = plain, made[key]
     return found
-
-
-def plainest(recipe: Recipe, data: Data, seed: int) -> Recipe:
-    """The recipe itself or, if with this seed its strategy takes every rationale of every question, with `first`.
-
-    Eight of eight rationales are the same eight, whatever ranked them: such arms learn alike and are one run.
-    """
-    if recipe.select == "first":
-        return recipe
-    pools = _candidates(recipe, data)
-    if any(len(pool) > recipe.rationales for pool in pools.values()):
-        return recipe
-    chosen = _chosen(recipe, pools, seed)
-    whole = all(len(chosen.get(question, ())) == len(pool) for question, pool in pools.items())
-    return recipe.model_copy(update={"select": "first"}) if whole else recipe
 
 
 def held_out(recipe: Recipe, data: Data) -> HeldOut:
@@ -180,6 +167,19 @@ def _candidates(recipe: Recipe, data: Data) -> dict[str, list[Candidate]]:
 def _chosen(recipe: Recipe, pools: dict[str, list[Candidate]], seed: int) -> dict[str, list[Rationale]]:
     chosen = {q: select(recipe.select, group, recipe.rationales, seed) for q, group in sorted(pools.items())}
     return {q: rationales for q, rationales in chosen.items() if rationales}
+
+
+def _plainest(
+    recipe: Recipe, pools: dict[str, list[Candidate]], seed: int
+) -> tuple[Recipe, dict[str, list[Rationale]]]:
+    """The recipe itself, or with `first` if its strategy takes all there are; and what it chooses."""
+    chosen = _chosen(recipe, pools, seed)
+    if recipe.select == "first" or any(len(chosen.get(question, ())) < len(pool) for question, pool in pools.items()):
+        return recipe, chosen
+    if any(len(pool) > recipe.rationales for pool in pools.values()):  # `first` would take fewer
+        return recipe, chosen
+    plain = recipe.model_copy(update={"select": "first"})
+    return plain, _chosen(plain, pools, seed)
 
 
 def _examples(recipe: Recipe, data: Data, chosen: dict[str, list[Rationale]]) -> Material:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lib.encoding import source_ids
+from lib.encoding import continuations, source_ids
 from lib.errors import UserError
 from lib.examples import completion
 from lib.masking import mask_answer
@@ -124,7 +124,7 @@ def _targets(student: Student, wholes: Sequence[str]) -> list[tuple[tuple[int, .
     """Of each completion: its ids, its end among them; which characters each of the others stands for; its length."""
     if not wholes:
         return []
-    texts = [f" {whole}" for whole in wholes] if student.decoder_only else list(wholes)
+    texts = continuations(student.tokenizer, wholes) if student.decoder_only else list(wholes)
     found = student.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     end = student.tokenizer.eos_token_id
     rows = zip(texts, found["input_ids"], found["offset_mapping"])

@@ -19,7 +19,7 @@ from lib.arms import Arm, Recipe
 from lib.encoding import beginning, encode
 from lib.errors import UserError
 from lib.examples import ARROW, Example
-from lib.material import Data, HeldOut, Material, held_out, load_data, materials, plainest, unchosen, unfed
+from lib.material import Data, HeldOut, Material, held_out, load_data, materials, unchosen, unfed
 from lib.settings import Student as StudentSettings
 from lib.settings import Train
 from lib.student import decoder_only, make_tokenizer
@@ -38,13 +38,18 @@ LATER = {"keep": "best", "patience": None, "precision": "auto", "bucket": 50, "p
 
 @dataclass(frozen=True)
 class Run:
-    """Everything a process needs to train and measure one run, and the id that follows from it."""
+    """Everything a process needs to train and measure one run, and the id that follows from it.
+
+    recipe   in the arm's own words, its steps counted
+    plain    what the id is made of: the recipe, with `first` for a strategy that took all the rationales there were
+    """
 
     id: str
     arm: str
     labels: str
     seed: int
     recipe: Recipe
+    plain: Recipe
     student: StudentSettings
     train: Train
     tokenizer: PreTrainedTokenizerFast
@@ -52,6 +57,18 @@ class Run:
     reasoning_phase: tuple[Example, ...]
     held_out: HeldOut
     tokens: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the runs of one call of `plan_runs` have in common."""
+
+    arms: dict[str, Arm]
+    data: Data
+    train: Train
+    students: dict[str, StudentSettings]
+    tokenizers: dict[tuple[str, bool], PreTrainedTokenizerFast]
+    means: dict[int, Means]
 
 
 def plan_runs(
@@ -74,56 +91,43 @@ def plan_runs(
     _refuse_unknown_students([arms[name] for name in arms if name in needed], students)
     reasons = {name: reason for name in needed if (reason := unfed(arms[name], data))}
     fed = [name for name in arms if name in needed and name not in reasons]
-    plain = {name: {seed: plainest(arms[name].recipe, data, seed) for seed in train.seeds} for name in fed}
-    found = {name: _materials(plain[name], data) for name in fed}
+    learned = {name: materials(arms[name].recipe, data, train.seeds) for name in fed}
+    found = {name: {seed: phases for seed, (_, phases) in own.items()} for name, own in learned.items()}
     reasons |= {name: unchosen(arms[name].recipe, data) for name in fed if not all(r for _, r in found[name].values())}
     skipped = {name: reason for name in wanted if (reason := _reason(arms[name], reasons))}
     if skipped and train.unfed == "refuse":
         raise UserError("; ".join(f"arm {name!r}: {reason}" for name, reason in skipped.items()))
     known = _tokenizers([arms[name].recipe for name in found], data, students)
     means = _mean_tokens({name: (arms[name].recipe, phases) for name, phases in found.items()}, known, students)
-    runs = [
-        run
-        for name in wanted
-        if name not in skipped
-        for run in _runs_of(arms[name], plain[name], arms, data, found[name], means, train, students, known)
-    ]
-    return runs, skipped
+    plan = _Plan(arms, data, train, students, known, means)
+    return [run for name in wanted if name not in skipped for run in _runs_of(arms[name], learned[name], plan)], skipped
 
 
-def _materials(recipes: dict[int, Recipe], data: Data) -> dict[int, Material]:
-    """What each seed's recipe learns from; seeds that choose alike share one object."""
-    found = {}
-    for recipe in dict.fromkeys(recipes.values()):
-        found |= materials(recipe, data, [seed for seed, own in recipes.items() if own == recipe])
-    return {seed: found[seed] for seed in recipes}
-
-
-def _runs_of(
-    arm: Arm, plain: dict[int, Recipe], arms, data: Data, found: dict[int, Material], means: dict[int, Means],
-    train: Train, students, tokenizers,
-) -> list[Run]:  # fmt: skip
+def _runs_of(arm: Arm, learned: dict[int, tuple[Recipe, Material]], plan: _Plan) -> list[Run]:
     """One run a seed."""
-    student, tokenizer = students[arm.recipe.student], tokenizers[_tokenizer_key(arm.recipe)]
-    measured = held_out(arm.recipe, data)
-    digests = {id(phases): _digest([[e.as_dict() for e in p] for p in phases], measured) for phases in found.values()}
+    student, tokenizer = plan.students[arm.recipe.student], plan.tokenizers[_tokenizer_key(arm.recipe)]
+    measured = held_out(arm.recipe, plan.data)
+    different = {id(phases): phases for _, phases in learned.values()}
+    digests = {i: _digest([[e.as_dict() for e in p] for p in phases], measured) for i, phases in different.items()}
     runs = []
-    for seed, phases in found.items():
-        recipe = _with_steps(arm, arms, means[seed]).model_copy(update={"select": plain[seed].select})
+    for seed, (plain, phases) in learned.items():
+        recipe = _with_steps(arm, plan.arms, plan.means[seed])
+        plain = recipe.model_copy(update={"select": plain.select})
         runs.append(
             Run(
-                id=_run_id(recipe, student, train, seed, digests[id(phases)], tokenizer),
+                id=_run_id(plain, student, plan.train, seed, digests[id(phases)], tokenizer),
                 arm=arm.name,
                 labels=recipe.labels,
                 seed=seed,
                 recipe=recipe,
+                plain=plain,
                 student=student,
-                train=train,
+                train=plan.train,
                 tokenizer=tokenizer,
                 evaluation_phase=tuple(phases[0]),
                 reasoning_phase=tuple(phases[1]),
                 held_out=measured,
-                tokens=round(train.batch * _tokens_per_example_step(recipe, means[seed][arm.name])),
+                tokens=round(plan.train.batch * _tokens_per_example_step(recipe, plan.means[seed][arm.name])),
             )
         )
     return runs

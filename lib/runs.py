@@ -199,7 +199,7 @@ def _write(
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     student.save(folder / "student")
-    recipe = {"recipe": recipe_keys(run.recipe), "labels": run.labels, "seed": run.seed}
+    recipe = {"recipe": recipe_keys(run.plain), "labels": run.labels, "seed": run.seed}
     recipe |= {"student": student_keys(run.student), "train": train_keys(run.train)}
     write_json(folder / "recipe.json", recipe)
     _write_jsonl(folder / "predictions.jsonl", predictions)

@@ -176,9 +176,7 @@ def score_all(
     scorers  as `lib.warmup.cross_fitted` returns them; any rationales of their questions, also of later rounds
     Raises UserError as `Scorer.score`, if more than `allowed_share` are too long, and for a question of no scorer.
     """
-    place = {q.question_id: i for i, (_, own) in enumerate(scorers) for q in own}
-    if stray := next((r for r in rationales if r.question_id not in place), None):
-        raise UserError(f"{stray.id}: its question is of none of the {len(scorers)} scorers")
+    place = places(scorers, rationales)
     found, too_long, split = {}, set(), []
     for i, (scorer, own) in enumerate(scorers):
         fits, long = scorer.fitting(own, [r for r in rationales if place[r.question_id] == i], targets)
@@ -190,6 +188,14 @@ def score_all(
     for scorer, own, fits in split:
         found.update(zip((r.id for r in fits), scorer.score(own, fits, targets)))
     return [found[r.id] for r in rationales if r.id in found], aside
+
+
+def places(scorers: Sequence[tuple[Scorer, Sequence[Question]]], rationales: Iterable[Rationale]) -> dict[str, int]:
+    """Question id -> which of the scorers may score it. Raises UserError for a rationale of no scorer's question."""
+    place = {q.question_id: i for i, (_, own) in enumerate(scorers) for q in own}
+    if stray := next((r for r in rationales if r.question_id not in place), None):
+        raise UserError(f"{stray.id}: its question is of none of the {len(scorers)} scorers")
+    return place
 
 
 def _chunks(rationales: Sequence[Rationale]) -> Iterator[list[int]]:

@@ -123,7 +123,9 @@ def points(share: float, sign: str = "+") -> str:
 
 
 def p_text(p: float) -> str:
-    """0.0123 as "p = .012"."""
+    """0.0123 as "p = .012"; nan, of what was not tested, as a dash."""
+    if p != p:  # nan differs from itself
+        return "–"
     if p < 0.001:
         return "p < .001"
     return f"p = {p:.3f}".replace("0.", ".") if p < 0.1 else f"p = {p:.2f}".replace("0.", ".")

@@ -16,6 +16,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
     PretrainedConfig,
@@ -86,7 +87,7 @@ def load_student(folder: Path) -> Student:
     """A student saved by `Student.save`."""
     auto = _auto(AutoConfig.from_pretrained(folder, local_files_only=True))
     model = auto.from_pretrained(folder, local_files_only=True)
-    return Student(model, AutoTokenizer.from_pretrained(folder, local_files_only=True))
+    return Student(_greedy(model), AutoTokenizer.from_pretrained(folder, local_files_only=True))
 
 
 def decoder_only(settings: StudentSettings) -> bool:
@@ -182,7 +183,17 @@ def _pretrained(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -
     _refuse_positions(settings, config)
     if config.is_encoder_decoder and config.decoder_start_token_id is None:
         raise UserError(f"student.source: {settings.source!r} has no decoder_start_token_id in its config.json; add it")
-    return Student(model, tokenizer)
+    return Student(_greedy(model), tokenizer)
+
+
+def _greedy(model: PreTrainedModel) -> PreTrainedModel:
+    """The model without its checkpoint's habits of writing: of them, only the special tokens of its config stay.
+
+    A BART checkpoint brings no_repeat_ngram_size 3, which forbids a rationale to write "3 + 4" twice.
+    """
+    special = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    model.generation_config = GenerationConfig(**{name: getattr(model.config, name, None) for name in special})
+    return model
 
 
 def _refuse_positions(settings: StudentSettings, config: PretrainedConfig) -> None:

@@ -68,12 +68,11 @@ def _step(sentence: str, judge: Callable[[str], Judgement]) -> Step:
 def check_equations(rationale: str) -> Check:
     """The arithmetic of every stated equation, whatever the question.
 
-    Two bare numbers are no arithmetic: "13 chairs per set = 143 chairs" and "1 dozen = 12" say something of units.
+    Bare numbers alone are no arithmetic: "13 chairs per set = 143 chairs" and "1 dozen = 12" say something of units.
     """
 
     def judge(sentence: str) -> Judgement:
-        pairs = [pair for equation in equations(sentence) for pair in pairwise(equation)]
-        found = [pair for pair in pairs if not all(is_number(side.strip("() ")) for side in pair)]
+        found = [e for e in equations(sentence) if not all(is_number(side.strip("() ")) for side in e)]
         return next(filter(None, map(false_arithmetic, found)), RIGHT) if found else UNCHECKED
 
     return check_sentences(rationale, judge)
@@ -143,7 +142,8 @@ def false_arithmetic(equation: Equation) -> str | None:
             left, right = right, left
         exact, stated = equation_value(left), equation_value(right)
         if exact != stated and not (is_number(right) and _rounded(exact, right)):
-            return f"{left} is {_written(exact)}, not {right}" if is_number(right) else f"{left} is not {right}"
+            calculated = is_number(right) and not is_number(left)
+            return f"{left} is {_written(exact)}, not {right}" if calculated else f"{left} is not {right}"
     return None
 
 

@@ -9,7 +9,6 @@ from tiny_world import STUDENT, data
 
 from benchmarks import inference, scaling, scoring, training
 from benchmarks import teacher as benchmark
-from lib.pairs import Pair, encode_pairs
 from lib.student import new_student
 
 ROWS = {
@@ -116,15 +115,22 @@ def test_both_ways_of_scoring_find_the_same(real_data):
     assert scoring.ours(student, texts) == pytest.approx(scoring.plain(student, texts), rel=1e-5)
 
 
-def test_the_work_of_scoring_is_two_flops_a_weight_and_real_token(monkeypatch):
-    t5, texts = KINDS["encoder-decoder"](), [("Tom has 3", "3", "(3)"), ("Tom has 3", "4", "(4)")]
-    given = encode_pairs(t5, [Pair(*text) for text in texts])
-    # self-attention and feed-forward; the decoder's attention to the question besides; the norms' weights are few
-    layer, cross, head = 4 * 16 * 16 + 2 * 16 * 32, 4 * 16 * 16, len(t5.tokenizer) * 16
-    targets = 2 * sum(len(e.target) for e in given)
-    sources = len(given[0].source) + 1  # the question once, and none once
-    expected = 2 * (sources * layer + targets * (layer + cross + head))
-    assert scoring.flops(t5, texts) == pytest.approx(expected, rel=0.05)
+# Two completions, "3 - - > ( 3 ) </s>" and the like with 4, of 8 tokens; each with its question and without: 4 rows.
+WORK = {
+    # The encoder reads "Tom has 3 </s>" once and "</s>" once, 5 tokens: 4 matrices of 16 x 16 and 2 of 16 x 32, 2048
+    # weights. Their keys and values, 2 of 16 x 16, 512: once a row, 4 + 4 + 1 + 1 = 10 tokens. The decoder's others,
+    # 6 of 16 x 16 and 2 of 16 x 32, 2560, and the vocabulary of 38 words, 38 x 16 = 608: 32 target tokens.
+    "encoder-decoder": 2 * (5 * 2048 + 10 * 512 + 32 * 2560 + 32 * 608),
+    # It reads "Tom has 3 # # #", 6 tokens, or "</s>", 1, and 7 of the target's 8: 13 + 13 + 8 + 8 = 42 tokens. One
+    # matrix of 16 x 48, one of 16 x 16, two of 16 x 64: 3072 weights. The vocabulary as above.
+    "decoder-only": 2 * (42 * 3072 + 32 * 608),
+}
+
+
+@pytest.mark.parametrize(("kind", "expected"), WORK.items())
+def test_the_work_of_scoring_is_two_flops_a_weight_and_token(kind, expected):
+    texts = [("Tom has 3", "3", "(3)"), ("Tom has 3", "4", "(4)")]
+    assert scoring.flops(KINDS[kind](), texts) == expected
 
 
 @pytest.mark.parametrize("kind", ["encoder-decoder", "decoder-only"])

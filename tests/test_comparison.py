@@ -5,6 +5,7 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_world import TRAIN
 
@@ -30,7 +31,9 @@ def result(arm: str, seed: int, right: str, judged=(), evaluation_phase=(), step
     """A finished run as comparison sees it; `right` holds one character a question: "1" answered rightly."""
     rows = [{"question_id": f"q{i:03d}", "correct": mark == "1"} for i, mark in enumerate(right)]
     recipe = SimpleNamespace(steps=steps, self_eval_steps=3)
-    run = SimpleNamespace(arm=arm, seed=seed, recipe=recipe, evaluation_phase=evaluation_phase, tokens=100)
+    run = SimpleNamespace(
+        id=f"{arm}-{seed}", arm=arm, seed=seed, recipe=recipe, evaluation_phase=evaluation_phase, tokens=100
+    )
     return SimpleNamespace(
         run=run, metrics=metrics, predictions=lambda: rows[::-1] if seed else rows, judgements=lambda: list(judged)
     )
@@ -126,6 +129,48 @@ def test_p_is_adjusted_for_all_pairs_of_the_table():
     together = comparisons(clear(), PAIRS, alpha=0.05, draws=500)
     assert alone["holm"].tolist() == alone["p"].tolist()
     assert together["holm"][0] >= 2 * together["p"][0]
+
+
+def same_as_a(results: list, arm: str) -> list:
+    """The runs of a once more, under another arm's name."""
+    own = [result(arm, r.run.seed, "1" * 40) for r in results if r.run.arm == "a"]
+    for one in own:
+        one.run.id = f"a-{one.run.seed}"
+    return [*results, *own]
+
+
+def test_two_names_for_the_same_runs_are_no_test():
+    pairs = arms(a={"against": ["b", "again"]}, b={"against": ["c"]}, c={}, again={})
+    frame = comparisons(same_as_a(clear(), "again"), pairs, alpha=0.05, draws=500)
+    without = comparisons(clear(), arms(a={"against": ["b"]}, b={"against": ["c"]}, c={}), alpha=0.05, draws=500)
+    assert list(frame.against) == ["b", "again", "c"]
+    row = frame.iloc[1]
+    assert (row.difference, row.low, row.high, row.verdict, row.mcnemar) == (0, 0, 0, "the same runs", "–")
+    assert math.isnan(row.p) and math.isnan(row.holm)
+    pd.testing.assert_frame_equal(frame.drop(index=1).reset_index(drop=True), without)
+
+
+def test_runs_that_only_answer_alike_are_compared():
+    twin = [*clear(), *(result("twin", seed, "1" * 40) for seed in (0, 1, 2))]
+    [verdict] = comparisons(twin, arms(a={"against": ["twin"]}, b={}, c={}, twin={}), alpha=0.05, draws=100).verdict
+    assert verdict.startswith("not separated (0.0 points")
+
+
+def test_a_seed_that_differs_makes_two_arms():
+    results = same_as_a(clear(), "again")
+    results[-1].run.id = "another"
+    [verdict] = comparisons(
+        results, arms(a={"against": ["again"]}, b={}, c={}, again={}), alpha=0.05, draws=100
+    ).verdict
+    assert verdict.startswith("not separated")
+
+
+def test_a_finding_names_the_same_runs_apart():
+    results = same_as_a(clear(), "again")
+    frame = comparisons(results, arms(a={"against": ["b", "again"]}, b={}, c={}, again={}), alpha=0.05, draws=500)
+    text = in_words("k", frame, 0.05)
+    assert text == f"k: 1 of 1 differences separated: a against b: {frame.verdict[0]}. a and again are the same runs."
+    assert in_words("k", frame[1:], 0.05) == "k: nothing to compare. a and again are the same runs."
 
 
 def test_an_arm_that_was_not_run_is_compared_with_nothing():

@@ -337,6 +337,30 @@ def test_pecotd_refines_in_rounds_of_100_and_learns_from_the_last(name):
     assert [(a.rationales, a.round) for a in figure] == [(3, 0), (3, 0), (3, 3), (8, 0)]
 
 
+@pytest.mark.parametrize("name", [name for name in PAPERS if name.startswith("paper-pecotd")])
+def test_pecotd_sets_each_student_beside_labels_alone_of_equal_compute(name):
+    c = paper(name)
+    arms = make_arms(c.train.arms, c.train)
+    for student in all_students(c.student, c.students):
+        start = "" if student == "base" else f"{student}: "
+        own, plain, matched = (
+            arms[start + arm] for arm in ("random CoT", "standard", "standard, compute of random CoT")
+        )
+        assert {arm.recipe.student for arm in (own, plain, matched)} == {student}
+        assert {plain.name, matched.name} <= set(own.against)
+        assert (plain.recipe.explain, matched.recipe.explain, matched.recipe.tokens_of) == (False, False, own.name)
+
+
+@pytest.mark.parametrize("student", ["base", "t5-small", "t5-base"])
+def test_pecotd_has_three_clustered_and_all_eight_for_each_t5(student):
+    c = paper("paper-pecotd-commonsense-qa")
+    start = "" if student == "base" else f"{student}: "
+    clustered, best, every = (arms_of(c)[start + arm] for arm in ("3 CoTs, clustered", "3 CoTs, highest SLC", "8 CoTs"))
+    assert {arm.student for arm in (clustered, best, every)} == {student}
+    assert [arm.rationales for arm in (clustered, best, every)] == [3, 3, 8]
+    assert (clustered.select, every.select) == ("accurate | diversity(3, 1)", "accurate")
+
+
 @pytest.mark.parametrize("name", [name for name in PAPERS if name.startswith("paper-morsd")])
 def test_morsd_selects_six(name):
     c = paper(name)

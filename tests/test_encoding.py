@@ -1,14 +1,19 @@
 """Examples as token ids and as batches, by hand; decoder-only students as they are scored."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from tiny import TEXTS, WORDS, spaces_tokenizer
 from tiny_world import STUDENT, data
+from transformers import GPT2Tokenizer
 
 from lib.encoding import (
     Encoded,
     collate,
     collate_continuations,
     collator,
+    continuations,
     encode,
     kept_ends,
     limit_lengths,
@@ -20,6 +25,7 @@ from lib.errors import UserError
 from lib.examples import Example
 from lib.pairs import Pair, encode_pairs
 from lib.student import Student, new_student
+from lib.words import continuing_tokenizer
 
 EXAMPLE = Example("a", "Ann has 10 pens.", "(10 + 2)", "There were 10 pens. 10 + 2 = 12.")
 LONG = [Encoded((([1] * 5, [2] * 3), ([1] * 5, [2] * 9))), Encoded((([1] * 4, [2] * 2), ([1] * 4, [2] * 2)))]
@@ -51,6 +57,41 @@ def test_a_rationale_and_its_label_are_fed_as_they_are_scored(student):
 def test_no_question_is_the_token_that_a_text_begins_with(student):
     [[begin]] = source_ids(student.tokenizer, [""], student.decoder_only)
     assert begin == student.tokenizer.convert_tokens_to_ids("<s>" if student.decoder_only else "</s>")
+
+
+SCHEMES = ["first", "always", "never", "LLaMA 2"]
+
+
+@pytest.mark.parametrize("scheme", [*SCHEMES, "words"])
+@pytest.mark.parametrize("question, reasoning, answer", TEXTS)
+def test_source_and_target_are_the_tokens_of_one_text(scheme, question, reasoning, answer):
+    tokenizer = continuing_tokenizer(WORDS) if scheme == "words" else spaces_tokenizer(WORDS, scheme)
+    [source], [target] = source_ids(tokenizer, [question], True), target_ids(tokenizer, [answer], True)
+    assert source + target == [*tokenizer(f"{question} ### {answer}")["input_ids"], tokenizer.eos_token_id]
+    given = Pair(question, reasoning, answer)
+    [encoded] = encode_pairs(
+        Student(SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=False)), tokenizer), [given]
+    )
+    whole = tokenizer(f"{question} ### {given.completion}")["input_ids"]
+    assert encoded.source + encoded.target == (*whole, tokenizer.eos_token_id)
+    read = tokenizer.convert_ids_to_tokens(encoded.target[slice(*encoded.answer)])
+    assert "".join(read).replace("▁", "") == answer.replace(" ", "")
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "never"])
+def test_a_space_stands_before_a_target_unless_the_tokenizer_puts_one_itself(scheme):
+    assert continuations(spaces_tokenizer(WORDS, scheme), ["3", "(4)"]) == [" 3", " (4)"]
+    assert continuations(continuing_tokenizer(WORDS), ["3", "(4)"]) == [" 3", " (4)"]
+    by_itself = spaces_tokenizer(WORDS, "LLaMA 2")
+    assert by_itself.tokenize(" 3") == ["▁", "▁3"]
+    assert continuations(by_itself, ["3", "(4)"]) == ["3", "(4)"]
+
+
+def test_a_real_gpt2_is_given_its_space(real_data):
+    tokenizer = GPT2Tokenizer.from_pretrained(real_data / "tokenizers" / "gpt2")
+    [source], [target] = source_ids(tokenizer, ["Tom has 3"], True), target_ids(tokenizer, ["(3 + 4)"], True)
+    assert source + target == [*tokenizer("Tom has 3 ### (3 + 4)")["input_ids"], tokenizer.eos_token_id]
+    assert tokenizer.convert_ids_to_tokens(target[:2]) == ["Ġ(", "3"]
 
 
 def test_no_texts_have_no_ids(student):

@@ -79,6 +79,15 @@ def test_the_display_is_described_fluid_and_escaped():
     assert 'style="width:100%;max-width:' in html
 
 
+def test_a_note_ends_the_caption_and_none_leaves_it_alone():
+    def shown(note):
+        figure = arm_plot(ARMS, "accuracy (%)")
+        return save_figure(figure, "main", "Claim. ", "Dots.", "05_ablate", note).data
+
+    assert "<figcaption>Claim. Simulated &amp; planted.</figcaption>" in shown("Simulated & planted.")
+    assert "<figcaption>Claim.</figcaption>" in shown(None)
+
+
 def test_saving_closes_the_figure():
     save()
     assert plt.get_fignums() == []

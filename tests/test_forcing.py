@@ -1,6 +1,8 @@
 """Log-probabilities of forced tokens by hand: a slab of the vocabulary at a time, in batches of like length."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,12 +10,22 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import KINDS
+from tiny import KINDS, WORDS
+from transformers import T5Config, T5ForConditionalGeneration
 
 from lib import forcing
-from lib.forcing import batches_by_budget, forced_log_probs, forced_sums, start_tokens, token_log_probs
+from lib.errors import UserError
+from lib.forcing import (
+    batches_by_budget,
+    forced_log_probs,
+    forced_sums,
+    refuse_other_logits,
+    start_tokens,
+    token_log_probs,
+)
 from lib.pairs import EncodedPair
 from lib.student import Student
+from lib.words import words_tokenizer
 
 
 def test_token_log_probs_by_hand():
@@ -108,3 +120,68 @@ def test_batches_hold_every_row_once_and_keep_the_budget(sizes, budget, joined):
         else:
             width = max(sizes[i][0] for i in batch) + max(sizes[i][1] for i in batch)
         assert len(batch) * width <= budget or len(batch) == 1
+
+
+# -- models whose logits are something else --------------------------------------------------------
+
+
+def untied_t5() -> Student:
+    tied = KINDS["encoder-decoder"]()
+    config = T5Config(**tied.model.config.to_dict() | {"tie_word_embeddings": False})
+    return Student(T5ForConditionalGeneration(config), words_tokenizer(WORDS))
+
+
+MODELS = KINDS | {"untied": untied_t5}
+OTHERS = {
+    "scaled": lambda x: x * 0.0625,
+    "divided": lambda x: x / 8,
+    "capped": lambda x: 30 * torch.tanh(x / 30),
+    "shifted": lambda x: x + x.abs().max() * torch.linspace(-0.5, 0.5, x.shape[-1]).to(x),
+}
+
+
+def of_size(student: Student, size: float, dtype: torch.dtype) -> Student:
+    """With matrices of which the largest weight is about `size`."""
+    with torch.no_grad():
+        for weight in student.model.parameters():
+            if weight.ndim > 1:
+                weight *= size / weight.abs().max()
+    student.model.to(dtype)
+    return student
+
+
+def with_logits(student: Student, changed: Callable[[torch.Tensor], torch.Tensor]) -> Student:
+    """The student with a model that returns other logits."""
+
+    class Changed(type(student.model)):
+        def forward(self, *args, **kwargs):
+            out = super().forward(*args, **kwargs)
+            return replace(out, logits=changed(out.logits))
+
+    student.model.__class__ = Changed
+    return student
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [1e-3, 0.1, 2.0])
+@pytest.mark.parametrize("kind", MODELS)
+def test_logits_that_are_a_projection_are_accepted_and_others_refused(kind, size, dtype):
+    made = lambda: of_size(MODELS[kind](), size, dtype)  # noqa: E731
+    student = made()
+    before = {name: weight.clone() for name, weight in student.model.state_dict().items()}
+    refuse_other_logits(student)
+    for changed in OTHERS.values():
+        with pytest.raises(UserError, match=r"^student Changed: cannot .* its logits are no projection of its states$"):
+            refuse_other_logits(with_logits(made(), changed))
+    assert all(torch.equal(before[name], weight) for name, weight in student.model.state_dict().items())
+
+
+def test_nothing_stays_hooked_to_a_model_that_was_looked_at():
+    student = KINDS["decoder-only"]()
+    with pytest.raises(UserError):
+        refuse_other_logits(with_logits(student, OTHERS["scaled"]))
+    assert not student.model.get_output_embeddings()._forward_pre_hooks
+
+
+def test_logits_that_are_not_finite_are_left_to_what_scores_them():
+    refuse_other_logits(with_logits(KINDS["decoder-only"](), lambda x: x * math.nan))

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from lib.errors import UserError
 from lib.limits import lengths, unknown_tokens
 from lib.records import Question, Rationale, Refined
 from lib.scoring import Scorer
@@ -85,3 +86,10 @@ def test_an_end_token_that_serves_as_unknown_is_none():
 def test_nothing_to_read():
     assert unknown_tokens([(scorer(words_tokenizer(KNOWN)), [QUESTION])], [], {}) == (0, 0)
     assert lengths([(scorer(words_tokenizer(KNOWN)), [QUESTION])], [], {}) == []
+
+
+@pytest.mark.parametrize("read", [lengths, unknown_tokens])
+def test_a_rationale_of_no_scorers_question_is_refused(read):
+    rows = [rationale(), rationale("p", 3)]
+    with pytest.raises(UserError, match=r"^p/003: its question is of none of the 1 scorers$"):
+        read([(scorer(words_tokenizer(KNOWN)), [QUESTION])], rows, targets(*rows))

@@ -85,12 +85,24 @@ def test_refined_rationales_are_those_of_the_chain_and_round(world):
 def test_each_seed_draws_for_itself_and_seeds_that_choose_alike_share_their_examples(world):
     seeds = range(4)
     drawn = materials(recipe(select="random"), world, seeds)
-    assert len({tuple(e.id for e in reasoning) for _, reasoning in drawn.values()}) > 1
-    assert drawn == {seed: material(recipe(select="random"), world, seed) for seed in seeds}
+    assert len({tuple(e.id for e in reasoning) for _, (_, reasoning) in drawn.values()}) > 1
+    own = recipe(select="random")
+    assert drawn == {seed: (own, material(own, world, seed)) for seed in seeds}
     for select in ("first", "rd_low"):
         fixed = materials(recipe(select=select, evaluations=1), world, seeds)
-        assert {id(phases) for phases in fixed.values()} == {id(fixed[0])}
-        assert fixed[3] == material(recipe(select=select, evaluations=1), world)
+        assert {id(phases) for _, phases in fixed.values()} == {id(fixed[0][1])}
+        assert fixed[3][1] == material(recipe(select=select, evaluations=1), world)
+
+
+@pytest.mark.parametrize(
+    ("rationales", "select", "plain"),
+    [(3, "rd_low", "first"), (3, "random", "first"), (1, "all", "all"), (2, "rd_low", "rd_low")],
+)
+def test_what_takes_all_there_are_is_plainly_the_first_ones(world, rationales, select, plain):
+    own = recipe(select=select, rationales=rationales)
+    [(found, (_, reasoning))] = materials(own, world, [0]).values()
+    assert found == own.model_copy(update={"select": plain})
+    assert reasoning == material(found, world)[1]
 
 
 def test_all_takes_all_whatever_the_number(world):

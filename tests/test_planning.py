@@ -163,6 +163,8 @@ def test_strategies_that_take_all_there_are_are_one_run(select, rest):
         world = replace(world, scores=[row.model_copy(update=one) for one in slc])
     plain, other = (one({"rationales": 3, **how, **rest}, world) for how in ({}, {"select": select}))
     assert other.id == plain.id
+    assert (other.recipe.select, other.plain) == (select, plain.plain)  # the arm keeps its own words
+    assert plain.plain == plain.recipe
     assert (other.reasoning_phase, other.evaluation_phase) == (plain.reasoning_phase, plain.evaluation_phase)
 
 
@@ -170,7 +172,7 @@ def test_strategies_that_take_all_there_are_are_one_run(select, rest):
 def test_a_strategy_that_leaves_some_out_is_a_run_of_its_own(difference):
     rationales = difference["rationales"]
     run = one(difference)
-    assert run.id != one({"rationales": rationales}).id and run.recipe.select == difference["select"]
+    assert run.id != one({"rationales": rationales}).id and run.plain.select == difference["select"]
 
 
 def test_what_takes_all_of_one_question_and_not_of_another_is_a_run_of_its_own():
@@ -178,7 +180,7 @@ def test_what_takes_all_of_one_question_and_not_of_another_is_a_run_of_its_own()
     [first] = [r for r in world.rationales if r.id == "train-0/000"]
     twice = replace(world, rationales=[r for r in world.rationales if r.id != "train-0/001"] + [
         first.model_copy(update={"sample": 1})])  # fmt: skip
-    assert one({"rationales": 3, "select": "distinct(1.0)"}, twice).recipe.select == "distinct(1.0)"
+    assert one({"rationales": 3, "select": "distinct(1.0)"}, twice).plain.select == "distinct(1.0)"
 
 
 def test_tokens_are_matched_to_the_run_of_the_same_seed():
@@ -460,11 +462,29 @@ OLD_STUDENT = {
 }  # fmt: skip
 
 
+# Of runs that were trained already: whoever changes one of these trains all of them again.
+IDS = [
+    ({"explain": False}, "b7aa5ec0ab5fbe50"),
+    ({"rationales": 3}, "2cc2cf3620a80314"),
+    ({"evaluations": 2}, "44389e13e4d0effc"),
+    ({"labels": "majority", "explain": False}, "c445408784728bde"),
+    ({"labels": "gold", "rationales": 2}, "55b673be8d2224d1"),
+    ({"rationales": 3, "select": "random"}, "2cc2cf3620a80314"),
+    ({"select": "random"}, "34ac1d4cc997f58d"),
+    ({"format": "rationale then answer"}, "47592893cd4689c5"),
+]
+
+
 def test_keys_at_their_defaults_are_hashed_as_before_there_were_such_keys():
     run = one({})
     assert recipe_keys(run.recipe) == OLD_RECIPE
     assert student_keys(run.student) == OLD_STUDENT
     assert run.id == "5a8157af1ef78748"
+
+
+@pytest.mark.parametrize(("difference", "id"), IDS)
+def test_ids_stay_as_they_are(difference, id):
+    assert one(difference).id == id
 
 
 def test_keys_that_say_something_are_hashed():

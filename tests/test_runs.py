@@ -233,6 +233,13 @@ def test_a_runs_recipe_names_no_student(tmp_path):
     assert "architecture" not in kept["student"]
 
 
+def test_a_run_of_two_arms_keeps_the_same_recipe_whichever_is_trained(tmp_path):
+    for name, run in zip("ab", runs({"all": {"rationales": 3, "select": "all"}, "first": {"rationales": 3}}, steps=1)):
+        train_run(run, tmp_path / name)
+    kept = [(tmp_path / name / run.id / "recipe.json").read_text() for name in "ab"]
+    assert kept[0] == kept[1] and json.loads(kept[0])["recipe"]["select"] == "first"
+
+
 def test_the_estimate_times_each_student():
     small = STUDENT.model_copy(update={"d_model": 8})
     planned = runs({"a": {}, "b": {"student": "small"}}, students={"base": STUDENT, "small": small})

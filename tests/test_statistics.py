@@ -162,6 +162,7 @@ def test_alpha_and_holm_decide():
 
 def test_p_as_text():
     assert [p_text(p) for p in (0.0002, 0.012, 0.0999, 1)] == ["p < .001", "p = .012", "p = .100", "p = 1.00"]
+    assert p_text(float("nan")) == "–"  # nothing was tested
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.042, "+4.2"), (-0.003, "−0.3"), (-0.0001, "0.0"), (0, "0.0")])

@@ -251,6 +251,23 @@ def test_an_encoder_decoder_without_a_start_token_is_refused(student, tmp_path):
     assert "has no decoder_start_token_id" in refusal(source=str(tmp_path), tokenizer=str(tmp_path))
 
 
+@pytest.mark.parametrize("loaded", [True, False], ids=["saved", "pretrained"])
+def test_a_checkpoints_habits_of_writing_are_left_behind(tmp_path, loaded):
+    bart = KINDS["as BART"]()
+    bart.model.generation_config.update(no_repeat_ngram_size=3, num_beams=4, min_length=9, forced_bos_token_id=5)
+    bart.save(tmp_path)
+    assert '"no_repeat_ngram_size": 3' in (tmp_path / "generation_config.json").read_text()
+    settings = STUDENT.model_copy(update={"source": str(tmp_path), "tokenizer": str(tmp_path)})
+    again = load_student(tmp_path) if loaded else start_student(settings, bart.tokenizer, seed=0)
+    with torch.no_grad():
+        again.model.final_logits_bias[:, 7] = 1e4  # so that it wants to write nothing else
+    written = again.model.generate(torch.tensor([[5, 1]]), max_new_tokens=8, do_sample=False, num_beams=1)
+    assert written.tolist() == [[bart.model.config.decoder_start_token_id] + [7] * 8]
+    kept = {name: value for name, value in again.model.generation_config.to_diff_dict().items() if "token_id" in name}
+    names = ("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id")
+    assert kept == {name: getattr(bart.model.config, name) for name in names}
+
+
 def test_a_tokenizer_of_another_model_is_refused(student, tmp_path):
     student.save(tmp_path / "small")
     words_tokenizer(["one two three"] + TEXTS).save_pretrained(tmp_path / "more words")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from tokenizers.processors import TemplateProcessing
 from transformers import (
     BartConfig,
@@ -10,6 +11,7 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
     set_seed,
@@ -18,7 +20,7 @@ from transformers import (
 from lib.pairs import rd_targets
 from lib.records import Question, Rationale
 from lib.student import Student
-from lib.words import continuing_tokenizer, words_tokenizer
+from lib.words import BOS, EOS, PAD, UNK, continuing_tokenizer, words_tokenizer
 
 TEXTS = [
     ("Tom has 3 pens. He buys 4 pens. How many pens?", "He has 3. He buys 4. So 3 + 4 = 7.", "(3 + 4)"),
@@ -103,10 +105,34 @@ def tiny_llama(tokenizer) -> Student:
 
 def beginning_tokenizer(texts: Iterable[str], template: str):
     """A tokenizer of words that puts <s> before a text: "<s> $A" as LLaMA's, "<s> $A </s>" as BART's."""
-    tokenizer = continuing_tokenizer(texts)
-    ids = [(token, tokenizer.convert_tokens_to_ids(token)) for token in ("<s>", "</s>")]
+    return beginning(continuing_tokenizer(texts), template)
+
+
+def beginning(tokenizer, template: str):
+    ids = [(token, tokenizer.convert_tokens_to_ids(token)) for token in (BOS, EOS)]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=template, special_tokens=ids)
     return tokenizer
+
+
+def spaces_tokenizer(texts: Iterable[str], scheme: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of parts of words to which a space is "▁", as SentencePiece's.
+
+    scheme  of the space that it puts before a text: "first", "always" and "never" are Metaspace's own, which puts none
+            where there is one; "LLaMA 2" puts one before any text, " a" -> ["▁", "▁a"]
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token=UNK, fuse_unk=True))
+    if scheme == "LLaMA 2":
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")  # for the training: no token of 2 words
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    special = [UNK, BOS, EOS, PAD]
+    trainer = trainers.BpeTrainer(special_tokens=special, vocab_size=160, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    if scheme == "LLaMA 2":
+        tokenizer.pre_tokenizer = None
+    names = {"pad_token": PAD, "eos_token": EOS, "unk_token": UNK, "bos_token": BOS}
+    return beginning(PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names), f"{BOS} $A")
 
 
 WORDS = [part for text in TEXTS for part in (" --> ###", *text)]
