@@ -196,7 +196,7 @@ def test_smoke_results_leave_the_readme_alone(workshop):
     [
         ("  lam: 0.5 ", "  lam: 0.25 ", {"train", "ablate"}),
         ("  bootstrap: 500 ", "  bootstrap: 400 ", {"ablate"}),
-        ("  keep: 1 ", "  keep: 2 ", {"slc"}),
+        ("  keep: 1 ", "  keep: 2 ", {"slc", "ablate"}),
         ("  evaluations: 5 ", "  evaluations: 4 ", {"self_eval"}),
     ],
 )

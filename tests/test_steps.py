@@ -130,7 +130,7 @@ def test_diversity_properties(pool, clusters, each, seed, data):
     whole = diversity(clusters, max(len(pool), 1))(pool, seed)
     assert sorted(c.rationale.sample for c in whole) == [c.rationale.sample for c in pool]  # the clusters' union is all
     other = data.draw(st.permutations(pool))
-    drawn = shuffled(pool, seed)
+    drawn = shuffled(pool, seed, "clusters")
     found = groups(tfidf([c.rationale.reasoning for c in drawn]), clusters)
     for order in (pool, other):  # of each cluster the first ones of the order given, whatever it is
         place = {c.rationale.id: i for i, c in enumerate(order)}
