@@ -111,6 +111,12 @@ def takes_bf16(precision: str, device: torch.device) -> bool:
     return precision == "bf16" or (precision == "auto" and fits)
 
 
+def precision_here(precision: str) -> str:
+    """What a setting comes to on this machine's best device: "auto" is "fp32" without a GPU."""
+    here = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return "bf16" if takes_bf16(precision, here) else "fp32"
+
+
 @contextmanager
 def computed(model, checkpointing: bool, compile: bool) -> Iterator[None]:
     """Gradient checkpointing and torch.compile for the block; the model is afterwards as it was."""

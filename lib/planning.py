@@ -19,6 +19,7 @@ from lib.arms import Arm, Recipe
 from lib.encoding import beginning, encode
 from lib.errors import UserError
 from lib.examples import ARROW, Example
+from lib.forward import precision_here
 from lib.material import Data, HeldOut, Material, held_out, load_data, materials, unchosen, unfed
 from lib.settings import Student as StudentSettings
 from lib.settings import Train
@@ -29,11 +30,11 @@ __all__ = ["Data", "Run", "load_data", "plan_runs"]
 Means = dict[str, tuple[float, float]]  # mean tokens of an example of each phase, by arm
 
 # Raise it when a change of the code makes equal recipes train differently: old runs are then no longer found.
-RECIPE_VERSION = 1
-# The settings of section `train` that a run's outcome depends on, besides its recipe and its seed.
-RUN_SETTINGS = {"batch", "learning_rate", "warmup_steps", "optimizer", "reduction", "validations"}
-# Those that came later, with what they were before: they are hashed and kept where they say something else.
-LATER = {"keep": "best", "patience": None, "precision": "auto", "bucket": 50, "pass_tokens": None, "compile": False}
+RECIPE_VERSION = 2
+# The settings of section `train` that a run's outcome depends on, besides its recipe, its seed and its precision. How a
+# step is cut and computed (pass_tokens, checkpointing, compile) decides no more than how numbers are rounded.
+RUN_SETTINGS = {"batch", "bucket", "keep", "learning_rate", "optimizer", "patience", "reduction", "validations"}
+RUN_SETTINGS |= {"warmup_steps"}
 
 
 @dataclass(frozen=True)
@@ -142,30 +143,23 @@ def _with_steps(arm: Arm, arms: dict[str, Arm], means: Means) -> Recipe:
 
 
 def recipe_keys(recipe: Recipe) -> dict:
-    """A recipe's keys as they are hashed and kept with a run.
+    """A recipe's keys as they are hashed and kept with a run: without those that decide nothing.
 
     What student learns, and whose scores chose, are names: the run is known by the student's settings and by the
-    chosen examples. A key that came later is left out where it has its default, so that the ids of runs that were
-    trained before there was such a key stay as they are.
+    chosen examples. So is a chain of refinement no round of which is taken, and an order where nothing is explained.
     """
     names = {"student", "scorer"} | (set() if recipe.round else {"chain", "round"})
     return recipe.model_dump(exclude=names | (set() if recipe.rationale_first else {"format"}))
 
 
 def student_keys(student: StudentSettings) -> dict:
-    """A student's settings as they are hashed and kept with a run: like `recipe_keys`, the later key only if it says
-    something (a pretrained student is what its checkpoint is)."""
-    said = student.source == "scratch" and student.architecture != "t5"
-    return student.model_dump(exclude=set() if said else {"architecture"})
+    """A student's settings as they are hashed and kept with a run; a pretrained one is what its checkpoint is."""
+    return student.model_dump(exclude=set() if student.source == "scratch" else {"architecture"})
 
 
 def train_keys(train: Train) -> dict:
-    """The settings of section `train` that are hashed and kept with a run: the later ones only if they say something.
-
-    `checkpointing` is none of them: it changes no number.
-    """
-    said = {key for key, before in LATER.items() if getattr(train, key) != before}
-    return train.model_dump(include=RUN_SETTINGS | said)
+    """The settings of section `train` that are hashed and kept with a run, and the precision that it has here."""
+    return train.model_dump(include=RUN_SETTINGS) | {"precision": precision_here(train.precision)}
 
 
 def _refuse_unknown_students(arms: list[Arm], students: dict[str, StudentSettings]) -> None:

@@ -17,16 +17,20 @@ BUCKET = 50  # batches whose examples are sorted by length together
 def batches(lengths: Sequence[int], batch: int, steps: int, seed: int, bucket: int = BUCKET) -> list[list[int]]:
     """The whole schedule: `steps` lists of `batch` example indices.
 
-    Each pass over the examples is a fresh permutation; within a stretch of `bucket` batches examples of like length
-    share a batch (less padding), and the batches come in random order. Fewer examples than `batch` are repeated.
-    With `bucket` 1 a batch is what the permutation puts there: a plain random one.
+    Each pass over the examples is a fresh permutation; within a stretch of up to `bucket` batches examples of like
+    length share a batch (less padding), and the batches come in random order. A stretch ends with its pass, lest a
+    batch hold an example twice; the one batch between two passes takes from both, as the permutations put it. Fewer
+    examples than `batch` are repeated. With `bucket` 1 a batch is what the permutation puts there: a plain random one.
     """
     rng = np.random.default_rng(seed)
     need = steps * batch
     order = np.concatenate([rng.permutation(len(lengths)) for _ in range(-(-need // len(lengths)))])[:need]
     schedule: list[list[int]] = []
-    for start in range(0, need, bucket * batch):
-        stretch = sorted(order[start : start + bucket * batch].tolist(), key=lambda i: lengths[i])
+    while len(schedule) < steps:
+        start = len(schedule) * batch
+        ends = (start // len(lengths) + 1) * len(lengths) // batch * batch  # of this pass, but for a part of a batch
+        end = min(start + bucket * batch, max(ends, start + batch), need)
+        stretch = sorted(order[start:end].tolist(), key=lambda i: lengths[i])
         cut = [stretch[i : i + batch] for i in range(0, len(stretch), batch)]
         schedule += [cut[i] for i in rng.permutation(len(cut))]
     return schedule

@@ -176,7 +176,7 @@ def make_optimizer(model, plan: Plan) -> Optimizer:
     """Adafactor with scaled parameters for a student from scratch; AdamW, the papers' choice, for a pretrained one."""
     if plan.optimizer == "adafactor":
         return Adafactor(model.parameters(), lr=plan.learning_rate, scale_parameter=True, relative_step=False)
-    return AdamW(model.parameters(), lr=plan.learning_rate)
+    return AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=0.0)  # torch's default is .01
 
 
 def seconds_per_token(student: Student, encoded: Sequence[Encoded], plan: Plan, steps: int = 6) -> float:

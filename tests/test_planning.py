@@ -118,23 +118,25 @@ def test_a_name_or_comparison_is_no_part_of_a_runs_id():
     "change", [
         {"workers": 7}, {"unfed": "skip"}, {"headline": "other"}, {"labels": ["gold"]}, {"self_eval_steps": 9},
         {"checkpointing": True},
+        {"pass_tokens": 99},
+        {"compile": True},
     ],
 )  # fmt: skip
 def test_what_does_not_change_training_is_no_part_of_a_runs_id(change):
     assert one({}, **change).id == one({}).id
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"keep": "last"}, {"patience": 2}, {"precision": "bf16"}, {"bucket": 1}, {"pass_tokens": 99}, {"compile": True}],
-)
-def test_a_later_setting_is_part_of_the_id_where_it_says_something(change):
+@pytest.mark.parametrize("change", [{"keep": "last"}, {"patience": 2}, {"precision": "bf16"}, {"bucket": 1}])
+def test_a_setting_that_changes_what_is_learned_is_part_of_the_id(change):
     assert one({}, **change).id != one({}).id
     assert train_keys(TRAIN.model_copy(update=change)) == train_keys(TRAIN) | change
 
 
-def test_what_was_kept_of_earlier_runs_is_kept_of_a_run_with_the_defaults():
-    assert set(train_keys(TRAIN)) == {"batch", "learning_rate", "warmup_steps", "optimizer", "reduction", "validations"}
+def test_precision_is_hashed_as_what_it_comes_to_here(monkeypatch):
+    assert one({}, precision="fp32").id == one({}, precision="auto").id
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
+    assert train_keys(TRAIN)["precision"] == "bf16"
 
 
 def test_seeds_may_come_in_any_order_and_number():
@@ -449,37 +451,37 @@ def test_refined_rationales_are_another_run_and_their_texts_are_known():
     assert len(planned["originals"].reasoning_phase) == 4
 
 
-# -- keys that came later ----------------------------------------------------------------------------
+# -- what is hashed ----------------------------------------------------------------------------
 
-# What a recipe and a student were hashed as before they had students, formats and rounds.
-OLD_RECIPE = {
+PLAIN_RECIPE = {
     "rationales": 1, "select": "first", "explain": True, "labels": "teacher", "evaluations": 0,
     "judge_sees": "rationale", "lam": 0.5, "steps": 4, "self_eval_steps": 3, "steps_of": None, "tokens_of": None,
 }  # fmt: skip
-OLD_STUDENT = {
-    "source": "scratch", "tokenizer": "words", "d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "dropout": 0.1,
+SCRATCH = {
+    "source": "scratch", "architecture": "t5",
+    "tokenizer": "words", "d_model": 16, "d_ff": 32, "layers": 1, "heads": 2, "dropout": 0.1,
     "max_source_tokens": 64, "max_target_tokens": 32, "max_label_tokens": 8, "max_truncated_share": 0.0,
 }  # fmt: skip
 
 
 # Of runs that were trained already: whoever changes one of these trains all of them again.
 IDS = [
-    ({"explain": False}, "b7aa5ec0ab5fbe50"),
-    ({"rationales": 3}, "2cc2cf3620a80314"),
-    ({"evaluations": 2}, "44389e13e4d0effc"),
-    ({"labels": "majority", "explain": False}, "c445408784728bde"),
-    ({"labels": "gold", "rationales": 2}, "55b673be8d2224d1"),
-    ({"rationales": 3, "select": "random"}, "2cc2cf3620a80314"),
-    ({"select": "random"}, "34ac1d4cc997f58d"),
-    ({"format": "rationale then answer"}, "47592893cd4689c5"),
+    ({"explain": False}, "134e331a36029ba7"),
+    ({"rationales": 3}, "b7174b7dbd4da991"),
+    ({"evaluations": 2}, "13c21b18e3c430f2"),
+    ({"labels": "majority", "explain": False}, "5046ad6ac90d2bc5"),
+    ({"labels": "gold", "rationales": 2}, "f5a1becc29b86bbe"),
+    ({"rationales": 3, "select": "random"}, "b7174b7dbd4da991"),
+    ({"select": "random"}, "e50a26a9af32c913"),
+    ({"format": "rationale then answer"}, "8b7642b58bd5e6dc"),
 ]
 
 
-def test_keys_at_their_defaults_are_hashed_as_before_there_were_such_keys():
+def test_keys_that_decide_nothing_are_not_hashed():
     run = one({})
-    assert recipe_keys(run.recipe) == OLD_RECIPE
-    assert student_keys(run.student) == OLD_STUDENT
-    assert run.id == "5a8157af1ef78748"
+    assert recipe_keys(run.recipe) == PLAIN_RECIPE
+    assert student_keys(run.student) == SCRATCH
+    assert run.id == "d959b374242d31fb"
 
 
 @pytest.mark.parametrize(("difference", "id"), IDS)
@@ -488,7 +490,9 @@ def test_ids_stay_as_they_are(difference, id):
 
 
 def test_keys_that_say_something_are_hashed():
-    assert recipe_keys(one(FIRST).recipe) == {**OLD_RECIPE, **FIRST}
-    assert student_keys(GPT2) == {**OLD_STUDENT, "architecture": "gpt2"}
+    assert recipe_keys(one(FIRST).recipe) == {**PLAIN_RECIPE, **FIRST}
+    assert student_keys(GPT2) == {**SCRATCH, "architecture": "gpt2"}
     pretrained = GPT2.model_copy(update={"source": "some/gpt2"})
-    assert student_keys(pretrained) == {**OLD_STUDENT, "source": "some/gpt2"}  # it is what its checkpoint is
+    assert student_keys(pretrained) == {k: v for k, v in SCRATCH.items() if k != "architecture"} | {
+        "source": "some/gpt2"
+    }  # it is what its checkpoint is

@@ -25,6 +25,21 @@ def test_whole_passes_show_every_example_equally_often(lengths, batch, passes):
     assert Counter(i for rows in schedule for i in rows) == dict.fromkeys(range(len(lengths)), batch * passes)
 
 
+@given(st.integers(2, 60), st.integers(1, 12), st.integers(1, 9), st.integers(0, 3))
+def test_a_batch_within_one_pass_holds_no_example_twice(examples, batch, bucket, seed):
+    """However many examples a stretch could hold: only the batch between two passes may hold one twice."""
+    steps = 4 * examples // batch + 1
+    schedule = batches([7] * examples, batch, steps, seed, bucket)
+    twice = sum(len(set(rows)) < batch for rows in schedule)
+    assert twice <= (4 if examples >= batch else steps)
+
+
+def test_a_stretch_ends_with_its_pass():
+    """720 examples in batches of 64, 50 of which would span four passes: as many different ones as without buckets."""
+    schedule = batches(list(range(720)), 64, 500, seed=0)
+    assert sum(len(set(rows)) for rows in schedule) / len(schedule) > 63
+
+
 def test_the_schedule_follows_from_the_seed():
     lengths = list(range(40))
     assert batches(lengths, 4, 25, seed=1) == batches(lengths, 4, 25, seed=1)
