@@ -77,9 +77,9 @@ def verdict_probabilities(student: Student, judged: Sequence[str], batch: int = 
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        for column, target in enumerate(targets):
-            inputs = together([Encoded(((sources[i], target),)) for i in rows])
-            [(nll, row, n)] = task_nll(model, to_device(inputs, model.device))
+        asked = together([Encoded(tuple((sources[i], target) for target in targets)) for i in rows])
+        found = task_nll(model, to_device(_read_once(asked, len(rows)), model.device))
+        for column, (target, (nll, row, n)) in enumerate(zip(targets, found)):
             log_p[rows, column] = -(mean_by_row(nll, row, n) * len(target)).double().cpu().numpy()
     p = np.exp(log_p - log_p.max(axis=1, keepdims=True, initial=-np.inf))
     return p / p.sum(axis=1, keepdims=True)
@@ -92,6 +92,14 @@ def to_device(batch, device):
     if isinstance(batch, list):
         return [to_device(value, device) for value in batch]
     return batch.to(device)
+
+
+def _read_once(batch: dict, n: int) -> dict:
+    """Tasks that ask the same of n texts: an encoder reads each of them for all. A decoder-only student reads again."""
+    if "sources" not in batch:
+        return batch
+    tasks = [task | {"rows": torch.arange(n)} for task in batch["tasks"]]
+    return {"sources": batch["sources"][:n], "mask": batch["mask"][:n], "tasks": tasks}
 
 
 def _asked(student: Student, sources: Sequence[str], max_tokens: int) -> list[list[int]]:
