@@ -110,12 +110,18 @@ def _card(name: str) -> str:
 
 def _sweeps() -> str:
     """A card for each kept sweep with a link to its own page of contents; nothing without any."""
-    cards = [
-        f'<div class="card"><h2><a href="sweeps/{escape(folder.name)}/index.html">{escape(folder.name)}</a></h2>\n'
-        f"{markdown(metrics(HEADLINE, folder)['headline'])}</div>"
-        for folder in sweeps()
-    ]
+    cards = [_sweep_card(folder) for folder in sweeps()]
     return "\n".join(["<h2>Sweeps</h2>", *cards]) if cards else ""
+
+
+def _sweep_card(folder: Path) -> str:
+    """Its headline, and whether it was trained by another version of the recipe than this profile."""
+    found, name = metrics(HEADLINE, folder), escape(folder.name)
+    old = found.get("recipe_version") != metrics(HEADLINE).get("recipe_version")
+    note = "Trained by another version of the recipe than the results above (CHANGELOG.md says what changed); "
+    note += f"`make sweep P={folder.name}` trains it anew.\n\n"
+    body = markdown((note if old else "") + found["headline"])
+    return f'<div class="card"><h2><a href="sweeps/{name}/index.html">{name}</a></h2>\n{body}</div>'
 
 
 def _mean_slc() -> str:

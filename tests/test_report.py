@@ -36,11 +36,13 @@ def repository(tmp_path, monkeypatch):
 
 
 def write_reports(
-    headline="It **helped**.", profile="default", arm="5 CoTs", alternative="Bars.", title="What helped?"
+    headline="It **helped**.", profile="default", arm="5 CoTs", alternative="Bars.", title="What helped?", **numbers
 ):
     for name in ("04_train", report.HEADLINE):
         (paths.REPORTS / f"{name}.html").write_text(f"<html><title>{title}</title></html>", encoding="utf-8")
-        (paths.REPORTS / "metrics" / f"{name}.json").write_text(json.dumps({"headline": headline, "profile": profile}))
+        (paths.REPORTS / "metrics" / f"{name}.json").write_text(
+            json.dumps({"headline": headline, "profile": profile, **numbers})
+        )
     report.HEADLINE_TABLE.write_text(TABLE.format(arm), encoding="utf-8")
     report.HEADLINE_FIGURE.write_text(SVG.format(alternative), encoding="utf-8")
 
@@ -104,11 +106,11 @@ def test_index_escapes_hostile_text():
     assert faults(text) == []
 
 
-def write_sweep(name: str, headline="None of 8 is **separated**.", slc=None, task="arithmetic"):
+def write_sweep(name: str, headline="None of 8 is **separated**.", slc=None, task="arithmetic", **numbers):
     folder = paths.REPORTS / "sweeps" / name
     (folder / "metrics").mkdir(parents=True)
     (folder / "index.html").write_text("<html></html>", encoding="utf-8")
-    said = {"headline": headline, "profile": name}
+    said = {"headline": headline, "profile": name, **numbers}
     (folder / "metrics" / "05_ablate.json").write_text(json.dumps(said), encoding="utf-8")
     if slc is not None:
         scores = json.dumps({**said, "slc_by_student": slc, "task": task})
@@ -125,6 +127,15 @@ def test_kept_sweeps_are_listed_with_a_link_and_their_headline_by_name():
     assert links == [("sweeps/levels/index.html", "levels"), ("sweeps/selectors/index.html", "selectors")]
     assert "None of 8 is <strong>separated</strong>." in text
     assert faults(text) == []
+
+
+def test_a_sweep_that_was_trained_by_another_version_says_so():
+    write_reports(recipe_version=2)
+    write_sweep("levels")
+    write_sweep("selectors", recipe_version=2)
+    text = report.write_index().read_text(encoding="utf-8")
+    assert text.count("another version of the recipe") == 1
+    assert "make sweep P=levels" in text and "make sweep P=selectors" not in text
 
 
 def test_without_sweeps_and_scores_the_index_says_nothing_of_them():
