@@ -39,7 +39,7 @@ def test_it_answers_explains_and_judges(trained):
 
 
 def headline(run: Path, folder: Path) -> Path:
-    """A headline student as 04_train leaves it, by that notebook's own lines: a checkpoint, and recipe.json with a task."""
+    """A headline student as 04_train leaves it, by that notebook's own lines."""
     cells = json.loads((paths.ROOT / "notebooks" / "04_train.ipynb").read_text())["cells"]
     [cell] = [text for text in ("".join(c["source"]) for c in cells) if "HEADLINE_STUDENT" in text]
     kept = SimpleNamespace(folder=run, run=SimpleNamespace(arm="5 CoTs w/ SE", seed=0))
