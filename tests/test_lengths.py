@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from tiny_world import STUDENT, data, runs
 
-from lib import lengths
+from lib import lengths, paths
+from lib import runs as runs_module
 from lib.encoding import encode
 from lib.errors import UserError
 from lib.lengths import refuse_unfit_runs, text_lengths, unknown_share
@@ -152,3 +153,16 @@ def test_unknown_words_are_counted():
     assert unknown_share(student, ["Ann has pens"]) == 0
     assert unknown_share(student, ["Ann has zebras"]) == pytest.approx(1 / 4)  # the end token counts too
     assert unknown_share(student, []) == 0
+
+
+def test_nothing_is_trained_before_all_runs_were_looked_at(tmp_path, monkeypatch):
+    """The longest run goes first and would fit; the last is the one that does not."""
+    trained = []
+    monkeypatch.setattr(runs_module, "_train_run", lambda run, folder: trained.append(run.arm))
+    monkeypatch.setattr(runs_module, "estimate", lambda runs: 0.0)
+    monkeypatch.setattr(paths, "SCRATCH", tmp_path / "scratch")
+    labels, cot = runs({"labels": {"explain": False, "steps": 99}, "CoT": {}})
+    short = replace(cot, student=STUDENT.model_copy(update={"max_target_tokens": 10}))
+    with pytest.raises(UserError, match=r"^arm 'CoT', reasoning: .* 4 of 8 training texts"):
+        runs_module.train_all([labels, short], tmp_path / "runs", workers=1)
+    assert trained == []
