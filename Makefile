@@ -11,7 +11,7 @@ READY := $(VENV)/ready
 .PHONY: help reproduce estimate smoke sweep export push-student test test-all bench lint profile pull clean
 
 help:            ## this list
-	@awk -F ':.*## ' '/^[a-z-]+: .*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+: .*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 reproduce: $(READY)  ## run what is not up to date, from the questions to the report
 	@python -m lib.inputs && python -m dvc repro && python -m lib.report readme && echo "report: $(CURDIR)/reports/index.html"

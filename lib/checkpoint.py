@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from lib.errors import UserError
 from lib.settings import TaskName
 from lib.student import Student, load_student
+from lib.unfit import refuse_unfit
 
 RECIPE = "recipe.json"
 BARE = {"explain": True, "evaluations": 0, "judge_sees": "rationale"}
@@ -70,7 +71,7 @@ def open_checkpoint(folder: Path | str, task: str | None = None) -> Finished:
         raise UserError(f"{own}: no weights in safetensors (*.safetensors); pickled ones (*.bin, *.pt) are not read")
     said = _recipe(folder / RECIPE)
     student = _loaded(own)
-    _refuse_unfit_tokenizer(student, own)
+    refuse_unfit(student.model, student.tokenizer, str(own), "its tokenizer")
     _refuse_other_recipe(student, said, folder)
     return Finished(student, folder, said, task or said.get("task") or _task_of(folder))
 
@@ -95,27 +96,6 @@ def _recipe(path: Path) -> dict:
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: no recipe of a run; expected recipe.explain, .evaluations and .judge_sees") from None
     return said
-
-
-def _refuse_unfit_tokenizer(student: Student, folder: Path) -> None:
-    """A tokenizer must know an end, and no more tokens than the model; a decoder-only one may pad with its end."""
-    tokenizer, config = student.tokenizer, student.model.config
-    known = config.get_text_config().vocab_size
-    if len(tokenizer) > known:
-        raise UserError(
-            f"{folder}: its tokenizer has {len(tokenizer)} tokens, its model only {known}; give the tokenizer that the "
-            "model was made with"
-        )
-    if tokenizer.eos_token_id is None:
-        raise UserError(f"{folder}: its tokenizer has no end token (eos), so nothing it writes would end")
-    if tokenizer.pad_token_id is None and not student.decoder_only:
-        raise UserError(f"{folder}: its tokenizer has no padding token (pad); an encoder-decoder needs one")
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if student.decoder_only:
-        return
-    if config.decoder_start_token_id is None:
-        raise UserError(f"{folder}: its config.json has no decoder_start_token_id, without which it cannot begin")
 
 
 def _refuse_other_recipe(student: Student, said: dict, folder: Path) -> None:

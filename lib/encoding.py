@@ -113,16 +113,27 @@ def limit_lengths(encoded: Sequence[Encoded], max_source: int, max_target: int, 
 
     What is cut is the end; decoder-only, what stands before the ends (`Encoded.ends`), which are never cut.
     """
-    pairs = [pair for example in encoded for pair in example.pairs]
-    too_long = sum(len(source) > max_source or len(target) > max_target for source, target in pairs)
-    if too_long > allowed_share * len(pairs):
-        raise UserError(
-            f"student.max_source_tokens {max_source}, max_target_tokens {max_target}: {too_long} of {len(pairs)} "
-            f"training texts are longer (longest {max(len(s) for s, _ in pairs)} and {max(len(t) for _, t in pairs)}); "
-            f"raise the limits or student.max_truncated_share (now {allowed_share})"
-        )
+    lengths = [(len(source), len(target)) for example in encoded for source, target in example.pairs]
+    refuse_truncated(lengths, max_source, max_target, allowed_share)
     limits = max_source, max_target
     return [Encoded(tuple(tuple(map(_cut, pair, limits, e.ends)) for pair in e.pairs), e.ends) for e in encoded]
+
+
+def refuse_truncated(
+    lengths: Sequence[tuple[int, int]], max_source: int, max_target: int, allowed_share: float, where: str = ""
+) -> None:
+    """UserError if more than `allowed_share` of texts, (tokens of source, of target) each, are longer than allowed.
+
+    where   what the message begins with: "arm '1 CoT', reasoning: "
+    """
+    too_long = sum(source > max_source or target > max_target for source, target in lengths)
+    if too_long > allowed_share * len(lengths):
+        longest, longest_target = (max(own) for own in zip(*lengths))
+        raise UserError(
+            f"{where}student.max_source_tokens {max_source}, max_target_tokens {max_target}: {too_long} of "
+            f"{len(lengths)} training texts are longer (longest {longest} and {longest_target}); "
+            f"raise the limits or student.max_truncated_share (now {allowed_share})"
+        )
 
 
 def collator(student: Student) -> Callable[[Sequence[Encoded]], dict]:

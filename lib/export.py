@@ -49,9 +49,18 @@ def export(run: Path, folder: Path, teacher: Sequence[str] = ()) -> Path:
     write_atomically(partial / "README.md", card)
     if pickled := [path.name for path in partial.rglob("*") if path.suffix in PICKLED]:
         raise UserError(f"{partial}: {pickled[0]} is not safetensors; nothing pickled is exported")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.rename(partial, folder)
+    _replace(partial, folder)
     return folder
+
+
+def _replace(partial: Path, folder: Path) -> None:
+    """Put a finished folder in its place; an earlier one stands aside until it is there."""
+    aside = folder.with_name(f"{folder.name}.replaced")
+    shutil.rmtree(aside, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, aside)
+    os.rename(partial, folder)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def generation_config(finished: Finished) -> GenerationConfig:
@@ -92,10 +101,16 @@ def describe(run: Path) -> str:
         return f"{run.name}: not readable"
 
 
-def teacher_notes() -> list[str]:
-    """What 01_generate says of the teacher; nothing where it has not run."""
-    path = paths.REPORTS / "metrics" / "01_generate.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("teacher", []) if path.is_file() else []
+def teacher_notes(run: Path) -> list[str]:
+    """What 01_generate says of the teacher, in the checkout whose stage trained this run; else nothing is known of it.
+
+    run   a run's folder: <checkout>/data/04_train/runs/<id>, the same of 05_ablate, or anywhere
+    """
+    run = run.resolve()
+    stages = [folder.relative_to(paths.ROOT) for folder in (paths.RUNS, paths.ABLATE_RUNS)]
+    checkout = next((root for stage in stages for root in run.parents if root / stage == run.parent), None)
+    notes = checkout / "reports" / "metrics" / "01_generate.json" if checkout else None
+    return json.loads(notes.read_text(encoding="utf-8")).get("teacher", []) if notes and notes.is_file() else []
 
 
 def push(folder: Path, repo: str, dry_run: bool = False, api=None) -> list[str]:
@@ -134,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         run = find_run(chosen.run, [paths.RUNS, paths.ABLATE_RUNS])
-        folder = export(run, chosen.to or EXPORTS / run.name, teacher_notes())
+        folder = export(run, chosen.to or EXPORTS / run.name, teacher_notes(run))
         print(f"exported: {folder}")
         if chosen.push:
             files = push(folder, chosen.push, chosen.dry_run)

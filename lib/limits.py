@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from lib.pairs import Pair, encode_pairs, pairs_of
 from lib.records import Question, Rationale, Refined
 from lib.scoring import Scorer, places
+from lib.words import unknown
 
 Scorers = Sequence[tuple[Scorer, Sequence[Question]]]
 
@@ -44,17 +45,13 @@ def unknown_tokens(scorers: Scorers, rationales: Iterable[Rationale], targets: M
         pairs = pairs_of(question, rationale, targets[rationale.id])
         forced.setdefault(id(scorer), {}).update(dict.fromkeys((pairs.given, pairs.towards, pairs.prior)))
     found = [_unknown(scorer, list(forced[id(scorer)])) for scorer, _ in scorers if id(scorer) in forced]
-    return sum(unknown for unknown, _ in found), sum(of for _, of in found)
+    return sum(missing for missing, _ in found), sum(of for _, of in found)
 
 
 def _unknown(scorer: Scorer, pairs: Sequence[Pair]) -> tuple[int, int]:
-    tokenizer = scorer.student.tokenizer
     encoded = encode_pairs(scorer.student, pairs)
     texts = {part for one in encoded for part in (("source", one.source), ("target", one.target))}
-    ids = [i for _, text in texts for i in text]
-    special = {tokenizer.eos_token_id, tokenizer.bos_token_id}  # one of them serves as unk in a GPT-2, which needs none
-    missing = tokenizer.unk_token_id if tokenizer.unk_token_id not in special else None
-    return sum(i == missing for i in ids), len(ids)
+    return unknown(scorer.student.tokenizer, (i for _, text in texts for i in text))
 
 
 def _placed(scorers: Scorers, rationales: Iterable[Rationale]) -> Iterator[tuple[Scorer, Question, Rationale]]:

@@ -108,7 +108,7 @@ def _runs_of(arm: Arm, learned: dict[int, tuple[Recipe, Material]], plan: _Plan)
     """One run a seed."""
     student, tokenizer = plan.students[arm.recipe.student], plan.tokenizers[_tokenizer_key(arm.recipe)]
     measured = held_out(arm.recipe, plan.data)
-    different = {id(phases): phases for _, phases in learned.values()}
+    different = {id(phases): tuple(map(tuple, phases)) for _, phases in learned.values()}  # seeds may share them
     digests = {i: _digest([[e.as_dict() for e in p] for p in phases], measured) for i, phases in different.items()}
     runs = []
     for seed, (plain, phases) in learned.items():
@@ -125,8 +125,8 @@ def _runs_of(arm: Arm, learned: dict[int, tuple[Recipe, Material]], plan: _Plan)
                 student=student,
                 train=plan.train,
                 tokenizer=tokenizer,
-                evaluation_phase=tuple(phases[0]),
-                reasoning_phase=tuple(phases[1]),
+                evaluation_phase=different[id(phases)][0],
+                reasoning_phase=different[id(phases)][1],
                 held_out=measured,
                 tokens=round(plan.train.batch * _tokens_per_example_step(recipe, plan.means[seed][arm.name])),
             )

@@ -24,6 +24,7 @@ from lib.curves import Curves
 from lib.encoding import Encoded, encode, limit_lengths
 from lib.examples import Example
 from lib.kernel import IN_PIPELINE
+from lib.lengths import refuse_unfit_runs
 from lib.measurement import answers, judgements, summary, validation_accuracy
 from lib.planning import Run, recipe_keys, student_keys, train_keys
 from lib.progress import progress
@@ -106,6 +107,7 @@ def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
     """Train runs, the longest first, one thread a process. A run that fails ends the rest; finished ones stay."""
     if not runs:
         return
+    refuse_unfit_runs(runs)
     minutes = estimate(runs) / min(workers, len(runs)) / 60
     print(f"{len(runs)} runs to train: about {minutes:.1f} min in {workers} processes", file=sys.stderr, flush=True)
     longest_first = sorted(runs, key=lambda run: (-run.tokens, run.id))

@@ -30,11 +30,12 @@ from transformers import (
 from lib.errors import UserError
 from lib.settings import Student as StudentSettings
 from lib.settings import all_students
+from lib.unfit import refuse_positions, refuse_unfit
 from lib.words import continuing_tokenizer, tidy, words_tokenizer
 
 __all__ = [
     "Student", "all_students", "decoder_only", "load_student", "make_tokenizer", "new_student", "parameters",
-    "start_student", "unknown_share",
+    "positions", "start_student",
 ]  # fmt: skip
 
 SPARE_POSITIONS = 8  # of a decoder-only student from scratch, beyond its longest source and target
@@ -84,9 +85,9 @@ def start_student(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast,
 
 
 def load_student(folder: Path) -> Student:
-    """A student saved by `Student.save`."""
+    """A student saved by `Student.save`. Weights are read from safetensors alone: nothing is unpickled."""
     auto = _auto(AutoConfig.from_pretrained(folder, local_files_only=True))
-    model = auto.from_pretrained(folder, local_files_only=True)
+    model = auto.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     return Student(_greedy(model), AutoTokenizer.from_pretrained(folder, local_files_only=True))
 
 
@@ -95,6 +96,14 @@ def decoder_only(settings: StudentSettings) -> bool:
     if settings.source == "scratch":
         return settings.architecture == "gpt2"
     return not _config(settings.source).is_encoder_decoder
+
+
+def positions(settings: StudentSettings) -> int | None:
+    """How many places for tokens these settings give a student; None of a T5, whose places are relative."""
+    if settings.source != "scratch":
+        return getattr(_config(settings.source), "max_position_embeddings", None)
+    longest = settings.max_source_tokens + settings.max_target_tokens + SPARE_POSITIONS
+    return longest if settings.architecture == "gpt2" else None
 
 
 def make_tokenizer(settings: StudentSettings, texts: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -127,13 +136,6 @@ def parameters(student: Student) -> int:
     return sum(p.numel() for p in student.model.parameters())
 
 
-def unknown_share(student: Student, texts: Iterable[str]) -> float:
-    """Share of tokens that the tokenizer cannot represent."""
-    unknown = student.tokenizer.unk_token_id
-    ids = [i for text in texts for i in student.ids(text)]
-    return sum(i == unknown for i in ids) / max(len(ids), 1)
-
-
 def _t5_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> T5Config:
     return T5Config(
         vocab_size=len(tokenizer),
@@ -155,7 +157,7 @@ def _t5_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) ->
 def _gpt2_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> GPT2Config:
     return GPT2Config(
         vocab_size=len(tokenizer),
-        n_positions=settings.max_source_tokens + settings.max_target_tokens + SPARE_POSITIONS,
+        n_positions=positions(settings),
         n_embd=settings.d_model,
         n_inner=settings.d_ff,
         n_layer=settings.layers,
@@ -173,16 +175,10 @@ def _gpt2_config(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) 
 def _pretrained(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -> Student:
     """A checkpoint's model, refused if it is none that writes text, or if texts or tokens do not fit it."""
     config = _config(settings.source)
+    refuse_positions(settings, config)
     # published in half precision or not, it is trained and scored from fp32 weights; autocast and `precision` say less
-    model = _load(_auto(config), settings.source, "student.source", dtype=torch.float32)
-    if len(tokenizer) > config.vocab_size:
-        raise UserError(
-            f"student.tokenizer: {settings.tokenizer!r} has {len(tokenizer)} tokens, student.source "
-            f"{settings.source!r} only {config.vocab_size}; give the tokenizer that it was made with"
-        )
-    _refuse_positions(settings, config)
-    if config.is_encoder_decoder and config.decoder_start_token_id is None:
-        raise UserError(f"student.source: {settings.source!r} has no decoder_start_token_id in its config.json; add it")
+    model = _load(_auto(config), settings.source, "student.source", dtype=torch.float32, use_safetensors=True)
+    refuse_unfit(model, tokenizer, f"student.source: {settings.source!r}", f"student.tokenizer {settings.tokenizer!r}")
     return Student(_greedy(model), tokenizer)
 
 
@@ -194,22 +190,6 @@ def _greedy(model: PreTrainedModel) -> PreTrainedModel:
     special = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
     model.generation_config = GenerationConfig(**{name: getattr(model.config, name, None) for name in special})
     return model
-
-
-def _refuse_positions(settings: StudentSettings, config: PretrainedConfig) -> None:
-    """UserError where texts may be longer than a model has learned positions for; a T5's are relative, without end."""
-    source, target = settings.max_source_tokens, settings.max_target_tokens
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return
-    # a decoder reads up to two start tokens before a target
-    longest = max(source, target + 2) if config.is_encoder_decoder else source + target
-    if longest > positions:
-        how = "each" if config.is_encoder_decoder else "together"
-        raise UserError(
-            f"student.max_source_tokens {source} and max_target_tokens {target}: {how} at most the {positions} "
-            f"positions of {settings.source!r}"
-        )
 
 
 def _auto(config: PretrainedConfig):
@@ -236,6 +216,11 @@ def _load(auto, name: str, key: str, **how):
         return auto.from_pretrained(str(local) if local.is_dir() else name, **how)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
+        if how.get("use_safetensors") and "safetensors" in reason:
+            raise UserError(
+                f"{key}: {name!r} has no weights in safetensors (model.safetensors), and pickled ones are not read; "
+                "give a folder or hub name that has them"
+            ) from None
         raise UserError(
             f"{key}: cannot load {name!r} ({reason:.120}); give a local folder or a reachable hub name"
         ) from None

@@ -38,6 +38,17 @@ def tidy(text: str) -> str:
     return re.sub(r"([(\[]) ", r"\1", re.sub(r" ([.,;:?!)\]'’])", r"\1", text)).strip()
 
 
+def unknown(tokenizer: PreTrainedTokenizerFast, ids: Iterable[int]) -> tuple[int, int]:
+    """(how many of the tokens stand for what the tokenizer cannot represent, how many there are).
+
+    A GPT-2 represents all; its end token bears the name of an unknown one besides, and is none.
+    """
+    ids = list(ids)
+    special = {tokenizer.eos_token_id, tokenizer.bos_token_id}
+    missing = tokenizer.unk_token_id if tokenizer.unk_token_id not in special else None
+    return sum(i == missing for i in ids), len(ids)
+
+
 def _words(texts: Iterable[str], special: list[str]) -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

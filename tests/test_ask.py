@@ -1,5 +1,10 @@
 """A question in; an answer, a rationale and the student's own verdict out."""
 
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from finished import finished_runs
 from tiny_world import data
@@ -8,6 +13,7 @@ from lib import paths
 from lib.ask import Reasoner, main
 from lib.errors import UserError
 from lib.inference import Written, write
+from lib.records import write_json
 from lib.sampled import judge
 
 TEST = [q.text for q in data().split("test")]
@@ -30,6 +36,34 @@ def test_it_answers_explains_and_judges(trained):
     [judged] = judge(reasoner.student, [rationale.text])
     assert (said.verdict, said.p_correct) == (judged["student_verdict"], judged["p_correct"])
     assert 0 <= said.p_correct <= 1
+
+
+def headline(run: Path, folder: Path) -> Path:
+    """A headline student as 04_train leaves it, by that notebook's own lines."""
+    cells = json.loads((paths.ROOT / "notebooks" / "04_train.ipynb").read_text())["cells"]
+    [cell] = [text for text in ("".join(c["source"]) for c in cells) if "HEADLINE_STUDENT" in text]
+    kept = SimpleNamespace(folder=run, run=SimpleNamespace(arm="5 CoTs w/ SE", seed=0))
+    first = {"5 CoTs w/ SE": kept.run}
+    names = {"json": json, "shutil": shutil, "write_json": write_json, "UserError": UserError}
+    names |= {"cfg": SimpleNamespace(task="svamp", train=SimpleNamespace(headline=kept.run.arm)), "first": first}
+    names |= {"paths": SimpleNamespace(HEADLINE_STUDENT=folder), "results": [kept]}
+    exec(cell, names)
+    return folder
+
+
+def test_the_documented_example_works_on_the_headline_student(trained, tmp_path, capsys):
+    """No predictions lie beside it, which would tell the task."""
+    folder = headline(trained["judge"], tmp_path / "headline_student")
+    assert {path.name for path in folder.iterdir()} == {
+        *(path.name for path in (trained["judge"] / "student").iterdir()), "recipe.json"
+    }  # fmt: skip
+    reasoner, run = Reasoner.load(str(folder)), Reasoner.load(trained["judge"], task="svamp")
+    assert reasoner.task.name == "svamp" and reasoner.judges and reasoner.explains
+    said = reasoner.ask(TEST[0])
+    assert said == run.ask(TEST[0]) and said.verdict in ("correct", "wrong", "uncertain") and 0 <= said.p_correct <= 1
+    assert reasoner.ask(TEST[0], samples=3) == run.ask(TEST[0], samples=3)
+    assert main([str(folder), TEST[0], "--samples", "3"]) == 0
+    assert "P(correct)" in capsys.readouterr().out
 
 
 def test_together_or_one_by_one(trained):

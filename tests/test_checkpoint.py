@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from finished import finished_runs
+from safetensors.torch import load_file
 
 from lib import paths
 from lib.checkpoint import BARE, open_checkpoint
@@ -60,6 +61,15 @@ def test_pickled_weights_are_not_read(run):
         open_checkpoint(run)
 
 
+def test_pickled_weights_beside_other_safetensors_are_not_read_either(run):
+    """An adapter lies there in safetensors, the model itself pickled: loading takes what it finds, unless told."""
+    folder = run / "student"
+    (folder / "model.safetensors").rename(folder / "adapter.safetensors")
+    torch.save(load_file(folder / "adapter.safetensors"), folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"cannot be loaded as a student \(Error no file named model\.safetensors"):
+        open_checkpoint(run)
+
+
 def test_torn_weights_are_refused(run):
     weights = run / "student" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
@@ -84,7 +94,7 @@ def test_what_is_no_recipe_is_refused(run, text):
 
 def test_a_tokenizer_of_another_model_is_refused(run):
     words_tokenizer([" ".join(f"w{i}" for i in range(900))]).save_pretrained(run / "student")
-    with pytest.raises(UserError, match=r"its tokenizer has 90\d tokens, its model only \d+; give the tokenizer"):
+    with pytest.raises(UserError, match=r"its tokenizer has 90\d tokens, the model only \d+; give the tokenizer"):
         open_checkpoint(run)
 
 

@@ -1,9 +1,12 @@
 """An exported student stands alone: it loads without the project, and its card says only what was computed."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from ast import literal_eval
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,14 +14,13 @@ from finished import finished_runs
 from huggingface_hub.errors import LocalTokenNotFoundError
 from tiny_world import data
 
-from lib import export as module
 from lib import paths
 from lib.ask import Reasoner
 from lib.checkpoint import open_checkpoint
 from lib.errors import UserError
-from lib.export import PICKLED, export, find_run, main, push
+from lib.export import PICKLED, export, find_run, main, push, teacher_notes
 from lib.inference import write
-from lib.model_card import measures, pipeline_example
+from lib.model_card import pipeline_example
 from lib.statistics import wilson
 from lib.words import tidy
 
@@ -83,22 +85,6 @@ def test_the_card_counts_what_the_run_left(trained, exported):
     assert "nothing about real teachers follows" in body and "| recipe.evaluations | 1 |" in body
 
 
-def test_measures_by_hand():
-    predictions = [
-        {"correct": True, "rationale": "", "rationale_correct": False, "rationale_label": None, "wrong_steps": [0]},
-        {"correct": True, "rationale": "", "rationale_correct": True, "rationale_label": "7", "wrong_steps": None},
-    ]
-    judgements = [
-        {"phase": "after phase 1", "student_verdict": "wrong", "teacher_verdict": "correct", "sound": False},
-        {"phase": "after phase 1", "student_verdict": "correct", "teacher_verdict": None, "sound": None},
-    ]
-    assert measures(predictions, judgements) == [
-        ("answers right", 2, 2), ("rationales whose answer is right", 1, 2), ("rationales without an answer", 1, 2),
-        ("rationales with a step that the verifier refutes", 1, 1),
-        ("verdicts as the teacher's, after phase 1", 0, 1), ("verdicts right, after phase 1", 1, 1),
-    ]  # fmt: skip
-
-
 def test_it_replaces_an_export_and_nothing_else(trained, exported, tmp_path):
     export(trained["labels"], exported)
     assert json.loads((exported / "recipe.json").read_text())["recipe"]["explain"] is False
@@ -106,6 +92,39 @@ def test_it_replaces_an_export_and_nothing_else(trained, exported, tmp_path):
     mine.mkdir()
     with pytest.raises(UserError, match="mine: exists and is no exported student"):
         export(trained["labels"], mine)
+
+
+def test_an_interrupted_replacement_keeps_the_earlier_export(trained, exported, monkeypatch):
+    """Killed between the two renames: the earlier one stands aside, whole."""
+    before = (exported / "README.md").read_text()
+    rename = os.rename
+
+    def killed(source, to):
+        if str(source).endswith(".partial"):
+            raise KeyboardInterrupt
+        rename(source, to)
+
+    monkeypatch.setattr(os, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export(trained["labels"], exported)
+    monkeypatch.undo()
+    assert (exported.parent / "student.replaced" / "README.md").read_text() == before
+    export(trained["labels"], exported)
+    assert not list(exported.parent.glob("student.*"))
+
+
+@pytest.mark.parametrize("stage", ["04_train", "05_ablate"])
+def test_the_teacher_is_noted_by_the_checkout_that_trained_the_run(tmp_path, stage):
+    run = tmp_path / "copy" / "data" / stage / "runs" / "5f0c"
+    metrics = tmp_path / "copy" / "reports" / "metrics" / "01_generate.json"
+    for folder in (run, metrics.parent):
+        folder.mkdir(parents=True)
+    assert teacher_notes(run) == []  # 01_generate has not run there
+    metrics.write_text('{"teacher": ["The copy\'s own."]}')
+    assert teacher_notes(run) == ["The copy's own."]
+    for other in (tmp_path / "copy" / "scratch" / "retired" / "5f0c", tmp_path / "copy" / "5f0c"):
+        other.mkdir(parents=True)
+        assert teacher_notes(other) == []
 
 
 def test_what_is_no_run_is_refused(trained, tmp_path):
@@ -172,10 +191,28 @@ def test_a_name_that_is_none_is_refused(exported, repo):
         push(exported, repo, dry_run=True)
 
 
-def test_the_command_line(trained, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(module, "teacher_notes", list)
+def test_the_command_line(trained, tmp_path, capsys):
     run = str(trained["judge"])
     assert main([run, "--to", str(tmp_path / "out"), "--push", "me/student", "--dry-run"]) == 0
     assert "would push to me/student: README.md, config.json" in capsys.readouterr().out
+    assert "Its teacher is not known." in (tmp_path / "out" / "README.md").read_text()
     assert main(["no such run"]) == 1
     assert "error: RUN: no run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_make_export_writes_the_folder(trained):
+    """By the Makefile, with this interpreter's environment; what it writes lies in the checkout's own scratch/."""
+    run = trained["judge"]
+    folder = paths.ROOT / "scratch" / "exports" / run.name
+    made = ["make", "--old-file=.venv/ready", "export", f"RUN={run}"]
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    try:
+        ran = subprocess.run(
+            made, cwd=paths.ROOT, env=os.environ | {"PATH": programs}, capture_output=True, text=True, timeout=600
+        )
+        assert ran.returncode == 0, ran.stderr[-2000:]
+        assert f"exported: {folder}" in ran.stdout
+        assert {"README.md", "model.safetensors", "recipe.json"} <= {path.name for path in folder.iterdir()}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -183,5 +183,17 @@ def test_nothing_stays_hooked_to_a_model_that_was_looked_at():
     assert not student.model.get_output_embeddings()._forward_pre_hooks
 
 
-def test_logits_that_are_not_finite_are_left_to_what_scores_them():
-    refuse_other_logits(with_logits(KINDS["decoder-only"](), lambda x: x * math.nan))
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_logits_that_are_not_finite_are_refused_by_the_models_name(kind, value):
+    with pytest.raises(UserError, match=r"^student Changed: cannot be .* its logits are not finite$"):
+        refuse_other_logits(with_logits(KINDS[kind](), lambda x: x * value))
+    one = lambda x: torch.where(torch.arange(x.shape[-1]) == 3, math.nan, x)  # noqa: E731
+    with pytest.raises(UserError, match="not finite"):
+        refuse_other_logits(with_logits(KINDS[kind](), one))
+
+
+def test_weights_that_are_not_finite_are_left_to_what_meets_them():
+    student = KINDS["decoder-only"]()
+    student.model.get_output_embeddings().weight.data[3] = math.nan
+    refuse_other_logits(student)

@@ -19,7 +19,6 @@ from lib.student import (
     new_student,
     parameters,
     start_student,
-    unknown_share,
 )
 from lib.words import tidy, words_tokenizer
 
@@ -80,12 +79,6 @@ def test_tidying_changes_no_character_but_spaces(tokens):
 @given(st.permutations(TEXTS[:12]))
 def test_the_tokenizer_does_not_depend_on_the_order_of_texts(texts):
     assert words_tokenizer(texts).get_vocab() == words_tokenizer(TEXTS[:12]).get_vocab()
-
-
-def test_unknown_words_are_counted(student):
-    assert unknown_share(student, ["Ann has pens"]) == 0
-    assert unknown_share(student, ["Ann has zebras"]) == pytest.approx(1 / 4)  # the end token counts too
-    assert unknown_share(student, []) == 0
 
 
 def test_weights_follow_from_the_seed(student):
@@ -238,8 +231,8 @@ def test_a_bart_has_positions_for_a_text_and_its_start(tmp_path):
     bart = KINDS["as BART"]()  # of 256 positions
     bart.save(tmp_path)
     named = {"source": str(tmp_path), "tokenizer": str(tmp_path)}
-    assert "each at most the 256 positions" in refusal(**named, max_source_tokens=257)
-    assert "each at most the 256 positions" in refusal(**named, max_target_tokens=255)
+    for changed in ({"max_source_tokens": 257}, {"max_target_tokens": 255}):
+        assert f"at most 256 and 254, for '{tmp_path}' has 256 positions" in refusal(**named, **changed)
     fits = STUDENT.model_copy(update={**named, "max_source_tokens": 256, "max_target_tokens": 254})
     assert not start_student(fits, bart.tokenizer, seed=0).decoder_only
 
@@ -248,7 +241,7 @@ def test_an_encoder_decoder_without_a_start_token_is_refused(student, tmp_path):
     student.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"decoder_start_token_id": None}))
-    assert "has no decoder_start_token_id" in refusal(source=str(tmp_path), tokenizer=str(tmp_path))
+    assert "no decoder_start_token_id in its config.json" in refusal(source=str(tmp_path), tokenizer=str(tmp_path))
 
 
 @pytest.mark.parametrize("loaded", [True, False], ids=["saved", "pretrained"])
@@ -271,18 +264,47 @@ def test_a_checkpoints_habits_of_writing_are_left_behind(tmp_path, loaded):
 def test_a_tokenizer_of_another_model_is_refused(student, tmp_path):
     student.save(tmp_path / "small")
     words_tokenizer(["one two three"] + TEXTS).save_pretrained(tmp_path / "more words")
-    said = refusal(source=str(tmp_path / "small"), tokenizer=str(tmp_path / "more words"))
-    assert f"has {len(student.tokenizer) + 3} tokens, student.source" in said
-    assert f"only {len(student.tokenizer)}; give the tokenizer that it was made with" in said
+    small, more = tmp_path / "small", tmp_path / "more words"
+    assert refusal(source=str(small), tokenizer=str(more)) == (
+        f"student.source: '{small}': student.tokenizer '{more}' has {len(student.tokenizer) + 3} tokens, the model "
+        f"only {len(student.tokenizer)}; give the tokenizer that the model was made with"
+    )
     assert refusal(source=str(tmp_path / "small")).startswith("student.tokenizer: words, but student.source is '/")
 
 
 def test_more_tokens_than_positions_are_refused(continuing, tmp_path):
     continuing.save(tmp_path)
     named = {"source": str(tmp_path), "tokenizer": str(tmp_path)}
-    assert "together at most the 104 positions" in refusal(**named, max_source_tokens=73)
+    assert "together at most 104, for " in refusal(**named, max_source_tokens=73)
     fits = STUDENT.model_copy(update={**named, "max_source_tokens": 72})
     assert start_student(fits, continuing.tokenizer, seed=0).decoder_only
+
+
+def test_pickled_weights_are_not_the_start_of_a_student(student, tmp_path):
+    student.save(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "adapter.safetensors")
+    torch.save(student.model.state_dict(), tmp_path / "pytorch_model.bin")
+    said = refusal(source=str(tmp_path), tokenizer=str(tmp_path))
+    assert said.startswith(f"student.source: '{tmp_path}' has no weights in safetensors (model.safetensors)")
+    assert "pickled ones are not read" in said
+
+
+def test_an_encoder_decoder_without_a_padding_token_is_refused(student, tmp_path):
+    student.save(tmp_path)
+    tokenizer = words_tokenizer(TEXTS)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    assert "has no padding token (pad); an encoder-decoder needs one" in refusal(
+        source=str(tmp_path), tokenizer=str(tmp_path)
+    )
+
+
+def test_a_name_that_the_hub_does_not_give_says_what_to_do(monkeypatch):
+    """As offline: the hub's client finds neither the network nor the files in its cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    said = refusal(source="google/t5-none-such", tokenizer="google/t5-none-such")
+    assert said.startswith("student.tokenizer: cannot load 'google/t5-none-such' (")
+    assert said.endswith("; give a local folder or a reachable hub name")
 
 
 # -- several students ----------------------------------------------------------------------------

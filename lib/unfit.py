@@ -1,0 +1,49 @@
+"""What cannot be a student: a model and a tokenizer that do not fit each other, or texts too long for the model.
+
+refuse_unfit(model, tokenizer, "student.source: 'gpt2'", "student.tokenizer 't5-small'")    # UserError: more tokens
+refuse_positions(cfg.student, config)                   # UserError: more tokens a text than a GPT-2 has positions for
+"""
+
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from lib.errors import UserError
+from lib.settings import Student as StudentSettings
+
+
+def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str, name: str) -> None:
+    """UserError for a tokenizer that is not the model's, or lacks an end or padding, and for no token to begin with.
+
+    A decoder-only student's tokenizer without a padding token is given its end token: padding is masked everywhere.
+    where, name   the model and its tokenizer, as the message calls them
+    """
+    config = model.config
+    known = config.get_text_config().vocab_size
+    if len(tokenizer) > known:
+        raise UserError(
+            f"{where}: {name} has {len(tokenizer)} tokens, the model only {known}; "
+            "give the tokenizer that the model was made with"
+        )
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"{where}: {name} has no end token (eos), so nothing it writes would end")
+    if tokenizer.pad_token_id is None and config.is_encoder_decoder:
+        raise UserError(f"{where}: {name} has no padding token (pad); an encoder-decoder needs one")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if config.is_encoder_decoder and config.decoder_start_token_id is None:
+        raise UserError(f"{where}: no decoder_start_token_id in its config.json, without which it cannot begin; add it")
+
+
+def refuse_positions(settings: StudentSettings, config: PretrainedConfig) -> None:
+    """UserError where texts may be longer than a model has learned positions for; a T5's are relative, without end."""
+    source, target = settings.max_source_tokens, settings.max_target_tokens
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None:
+        return
+    # a decoder reads up to two start tokens before a target
+    longest = max(source, target + 2) if config.is_encoder_decoder else source + target
+    if longest > limit:
+        most = f"at most {limit} and {limit - 2}" if config.is_encoder_decoder else f"together at most {limit}"
+        raise UserError(
+            f"student.max_source_tokens {source} and max_target_tokens {target}: {most}, for {settings.source!r} has "
+            f"{limit} positions"
+        )
