@@ -58,12 +58,12 @@ def memory_suffices(batch: int, budget: int | None, checkpointing: bool, example
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         raise UserError(_what_to_lower(batch, budget, checkpointing, examples(), str(error))) from error
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether an error means that: on a GPU it has a class of its own, on a CPU only its words."""
     words = "can't allocate memory", "not enough memory", "out of memory"
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error).lower() for w in words)
