@@ -8,7 +8,7 @@ from lib import paths
 from lib.ask import Reasoner, main
 from lib.errors import UserError
 from lib.inference import Written, write
-from lib.sampled import judge
+from lib.votes import judge
 
 TEST = [q.text for q in data().split("test")]
 
