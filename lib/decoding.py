@@ -6,33 +6,23 @@ ids = decode(student, sources, 64, Drawing(0.7, 0.95, uniforms), copies=8)     #
 Plain generation goes on for the whole batch until its last row has ended. Here a row that has written its end is
 dropped as soon as enough others have, and a source that is drawn from several times is read once. What a model's
 generation config may ask beyond that (penalties, forced tokens) is left out: what counts is what the student learned.
-
-A pretrained decoder-only student may run on into a next question, as such text did when it was pretrained. No target
-has a second line, and only a question has its task before it and " ###" behind it, so a row ends there as well:
-at a new line, " ###", " predict:" or " explain:" behind any text (`before_stop`).
+A pretrained decoder-only student also ends where it runs on into a next question (lib/stops.py).
 """
 
 import inspect
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
 
-from lib.errors import UserError
-from lib.examples import EXPLAIN, PREDICT
-from lib.mishaps import out_of_memory
+from lib.mishaps import as_memory_allows
+from lib.stops import TAIL, runs_on, stopped
 from lib.student import Student
-from lib.words import SEPARATOR
 
 TOKEN_BUDGET = 32_768  # a batch's padded tokens, source and output: bounds its cache
 MOST_ROWS = 256
 KEPT = 0.85  # the batch is cut to its unfinished rows once they are no more than this share of it
-STOP = re.compile(rf"(?<=\S)(?:[^\S\n]*\n|\s+(?:{SEPARATOR}|{PREDICT.strip()}|{EXPLAIN.strip()}))")
-TAIL = 12  # a stop is found within so many tokens
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -82,56 +72,6 @@ def decode(
         for row, ids in zip(rows, found):
             written[row] = ids
     return written
-
-
-def as_memory_allows(
-    batches: Iterable[list[int]], work: Callable[[list[int]], R], what: str
-) -> Iterator[tuple[list[int], R]]:
-    """(rows, work(rows)) of each batch; one that is too much for the memory is halved, and so are all behind it.
-
-    batches   lists of rows, those of short texts first, so that what is too much once is too much from then on
-    what      is done, for the UserError where a single row is too much
-    """
-    most = None
-    for batch in batches:
-        while batch:
-            rows = batch[:most]
-            found = _unless_out_of_memory(work, rows)
-            if found is not None:
-                yield rows, found
-                batch = batch[len(rows) :]
-            elif len(rows) == 1:
-                raise UserError(
-                    f"student.max_target_tokens: out of memory at one row alone, while {what}; lower it or "
-                    "max_source_tokens, or take a smaller student"
-                )
-            else:
-                most = len(rows) // 2
-
-
-def _unless_out_of_memory(work: Callable, rows: list[int]):
-    """None where memory runs out; what had been computed is let go with the error."""
-    try:
-        return work(rows)
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        return None
-
-
-def runs_on(student: Student) -> bool:
-    """Whether `STOP` ends what it writes: a decoder-only student's whose tokenizer knows lines, as pretrained ones do.
-
-    A tokenizer of words, as students from scratch have it, knows none.
-    """
-    tokenizer = student.tokenizer
-    return student.decoder_only and "\n" in tokenizer.decode(tokenizer("a\nb", verbose=False)["input_ids"])
-
-
-def before_stop(text: str) -> str:
-    """A text up to where a next question begins: "7\\nQ: Ann" and "7 predict: Ann ###" are "7"."""
-    found = STOP.search(text)
-    return text[: found.start()] if found else text
 
 
 def batches(
@@ -201,7 +141,7 @@ def _decoded(
         out[rows[open_], step] = tokens[open_]
         open_ &= tokens != end
         if stops:
-            open_ &= ~_stopped(student, out[rows, max(step + 1 - TAIL, 0) : step + 1])
+            open_ &= ~stopped(student, out[rows, max(step + 1 - TAIL, 0) : step + 1])
         left = int(open_.sum())
         if not left or step + 1 == max_tokens:
             break
@@ -212,12 +152,6 @@ def _decoded(
         logits = state.step(tokens)
     at_limit = set(rows[open_].tolist())
     return [ids[:-1] if row in at_limit else ids[: ids.index(end) + 1] for row, ids in enumerate(out.tolist())]
-
-
-def _stopped(student: Student, tails: torch.Tensor) -> torch.Tensor:
-    """Whether each row has just run into a stop, bool[B]; tails: long[B, T], the last tokens written."""
-    texts = student.tokenizer.batch_decode(tails.tolist())
-    return torch.tensor([STOP.search(text.lstrip()) is not None for text in texts], device=tails.device)
 
 
 class _Translating:

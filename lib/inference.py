@@ -12,20 +12,22 @@ import numpy as np
 import torch
 
 from lib import draws
-from lib.decoding import MOST_ROWS, Drawing, as_memory_allows, before_stop, decode, runs_on
+from lib.decoding import MOST_ROWS, Drawing, decode
 from lib.encoding import Encoded, collator, source_ids, target_ids
 from lib.errors import UserError
 from lib.examples import PREDICT
 from lib.forward import task_nll
 from lib.losses import mean_by_row
+from lib.mishaps import as_memory_allows
 from lib.records import VERDICTS
+from lib.stops import before_stop, runs_on
 from lib.student import Student
 
 
 class Written(NamedTuple):
     """What a student wrote: the text, its length in tokens without the end, and whether only the limit ended it.
 
-    A text that ran on into a next question ends before that (lib/decoding.py); its tokens were written and count.
+    A text that ran on into a next question ends before that (lib/stops.py); its tokens were written and count.
     """
 
     text: str
