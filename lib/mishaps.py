@@ -1,4 +1,4 @@
-"""What may go wrong in the middle of training, said so that something can be done about it.
+"""What may go wrong in the middle of training or writing, said so that something can be done about it.
 
 A loss that is not finite, memory that does not suffice, checkpoints that another recipe left behind: each is a
 UserError that names the file or the setting. None of them is skipped over.
@@ -7,9 +7,10 @@ UserError that names the file or the setting. None of them is skipped over.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -22,6 +23,7 @@ from lib.student import Student
 RECIPE = "recipe.json"
 # What may differ between a phase's beginning and its end: how its steps are computed, not which they are.
 HOW = {"pass_tokens", "checkpointing", "compile"}
+R = TypeVar("R")
 
 
 def not_finite(
@@ -58,12 +60,47 @@ def memory_suffices(batch: int, budget: int | None, checkpointing: bool, example
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         raise UserError(_what_to_lower(batch, budget, checkpointing, examples(), str(error))) from error
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def as_memory_allows(
+    batches: Iterable[list[int]], work: Callable[[list[int]], R], what: str
+) -> Iterator[tuple[list[int], R]]:
+    """(rows, work(rows)) of each batch; one that is too much for the memory is halved, and so are all behind it.
+
+    batches   lists of rows, those of short texts first, so that what is too much once is too much from then on
+    what      is done, for the UserError where a single row is too much
+    """
+    most = None
+    for batch in batches:
+        while batch:
+            rows = batch[:most]
+            found = _unless_out_of_memory(work, rows)
+            if found is not None:
+                yield rows, found
+                batch = batch[len(rows) :]
+            elif len(rows) == 1:
+                raise UserError(
+                    f"student.max_target_tokens: out of memory at one row alone, while {what}; lower it or "
+                    "max_source_tokens, or take a smaller student"
+                )
+            else:
+                most = len(rows) // 2
+
+
+def _unless_out_of_memory(work: Callable, rows: list[int]):
+    """None where memory runs out; what had been computed is let go with the error."""
+    try:
+        return work(rows)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return None
+
+
+def out_of_memory(error: BaseException) -> bool:
     """Whether an error means that: on a GPU it has a class of its own, on a CPU only its words."""
     words = "can't allocate memory", "not enough memory", "out of memory"
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error).lower() for w in words)

@@ -28,7 +28,7 @@ from lib.lengths import refuse_unfit_runs
 from lib.measurement import answers, judgements, summary, validation_accuracy
 from lib.planning import Run, recipe_keys, student_keys, train_keys
 from lib.progress import progress
-from lib.records import write_atomically, write_json
+from lib.records import read_jsonl, write_atomically, write_json
 from lib.settings import Student as StudentSettings
 from lib.student import Student, decoder_only, start_student
 from lib.tasks import Task, get_task
@@ -51,12 +51,12 @@ class Result:
 
     def predictions(self) -> list[dict]:
         """One row a test question, by id (`measurement.answers`)."""
-        return _read_jsonl(self.folder / "predictions.jsonl")
+        return read_jsonl(self.folder / "predictions.jsonl")
 
     def judgements(self) -> list[dict]:
         """One row a judged test rationale and phase; empty for arms without self-evaluation."""
         path = self.folder / "judgements.jsonl"
-        return _read_jsonl(path) if path.exists() else []
+        return read_jsonl(path) if path.exists() else []
 
 
 def run_or_load(runs: Sequence[Run], folder: Path, read: Sequence[Path] = (), workers: int = 0) -> list[Result]:
@@ -227,8 +227,3 @@ def _load(run: Run, folder: Path, trained: bool) -> Result:
 
 def _write_jsonl(path: Path, rows: list[dict]) -> None:
     write_atomically(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows))
-
-
-def _read_jsonl(path: Path) -> list[dict]:
-    with path.open(encoding="utf-8") as file:  # not splitlines: that also cuts at U+2028 within a text
-        return [json.loads(line) for line in file]

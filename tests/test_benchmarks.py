@@ -233,3 +233,14 @@ def test_both_ways_write_the_same(architecture):
     texts = [f"explain: {q.text}" for q in data().questions.values()]
     written = inference.ours(student, texts, 12)
     assert written == inference.plain(student, texts, 12) and len(set(written)) > 1
+
+
+@pytest.mark.parametrize("architecture", ["t5", "gpt2"])
+def test_the_ways_to_answer_cost_ever_more(architecture):
+    student = new_student(STUDENT.model_copy(update={"architecture": architecture}), data().training_texts(), seed=0)
+    ticks = iter(range(100))
+    rows = inference.costs(student, list(data().questions.values()), 2, 2, lambda: next(ticks))
+    names = ["predict", "one sample", "5 samples", "5 samples and verdicts"]
+    tokens = [rows[f"{name} (tokens a question)"] for name in names]
+    assert tokens == sorted(tokens) and len(set(tokens[1:])) == 3
+    assert [rows[f"{name} (ms a question)"] for name in names] == [500.0] * 4  # a tick, over two questions

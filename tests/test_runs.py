@@ -9,6 +9,7 @@ from tiny_world import STUDENT, TRAIN, data, runs
 from lib import paths
 from lib import runs as runs_module
 from lib.errors import UserError
+from lib.records import read_jsonl
 from lib.runs import IN_PIPELINE, estimate, find, retire, run_or_load, train_run, where_to_train
 from lib.student import load_student
 
@@ -208,7 +209,7 @@ def test_a_decoder_only_student_is_trained_and_measured_like_any_other(tmp_path,
     assert load_student(folder / "student").decoder_only
     metrics = json.loads((folder / "metrics.json").read_text())
     assert [row["step"] for row in metrics["history"]["reasoning"] if "eval_accuracy" in row] == [2, 4]
-    rows = runs_module._read_jsonl(folder / "predictions.jsonl")
+    rows = read_jsonl(folder / "predictions.jsonl")
     assert all({"rationale", "rationale_tokens", "at_limit"} < set(row) for row in rows)
     assert (folder / "judgements.jsonl").exists() == ("evaluations" in difference)
 
