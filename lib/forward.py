@@ -15,10 +15,10 @@ import torch
 from torch.nn.functional import linear
 
 from lib.forcing import output_projection, scaled_states
-from lib.losses import LOGITS_AT_ONCE, multitask_loss, reduce_nll, target_nll, token_weights, weighted_nll
+from lib.losses import logits_at_once, multitask_loss, reduce_nll, target_nll, token_weights, weighted_nll
 
-# Positions × words from which the loss is computed in pieces; for fewer, all logits at once are the faster.
-MANY_LOGITS = 2 * LOGITS_AT_ONCE
+# Pieces' worth of logits from which the loss is computed in pieces; for fewer, all logits at once are the faster.
+MANY_PIECES = 2
 
 
 class TaskStates(NamedTuple):
@@ -65,7 +65,7 @@ def task_states(model, batch: dict) -> Iterator[TaskStates]:
 
 
 def _task_loss(weight: torch.Tensor, bias: torch.Tensor | None, own: TaskStates, reduction: str) -> torch.Tensor:
-    if len(own.targets) * len(weight) > MANY_LOGITS:
+    if len(own.targets) * len(weight) > MANY_PIECES * logits_at_once(weight.device):
         weights = token_weights(own.rows, own.n, reduction)
         return weighted_nll(own.states, weight, bias, own.targets, weights)
     return reduce_nll(target_nll(linear(own.states, weight, bias), own.targets), own.rows, own.n, reduction)
@@ -80,8 +80,7 @@ def _share(own: TaskStates, whole: tuple[int, int], reduction: str) -> float:
 def _one_continuation(model, task: dict) -> TaskStates:
     """One task of a decoder-only student: the source is read and the target predicted in one pass."""
     hidden = model.get_decoder()(input_ids=task["inputs"], attention_mask=task["mask"], use_cache=False)[0]  # (B, T, D)
-    real = task["targets"] >= 0  # neither source nor padding reaches the projection
-    return TaskStates(hidden[real], task["targets"][real], real.nonzero()[:, 0], len(real))
+    return _at_targets(hidden, task)
 
 
 def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict) -> TaskStates:
@@ -92,9 +91,16 @@ def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict) -> T
         encoder_attention_mask=mask[task["rows"]],
         use_cache=False,
     )[0]  # (B, T, D)
-    real = task["targets"] >= 0
-    states = scaled_states(model, hidden[real])  # (P, D): padding never reaches the projection
-    return TaskStates(states, task["targets"][real], real.nonzero()[:, 0], len(real))
+    own = _at_targets(hidden, task)
+    return own._replace(states=scaled_states(model, own.states))
+
+
+def _at_targets(hidden: torch.Tensor, task: dict) -> TaskStates:
+    """hidden float[B, T, D] at the real targets alone: neither source nor padding reaches the projection.
+
+    By places that the collator found, not by a mask: how many a mask selects a GPU would have to be asked.
+    """
+    return TaskStates(hidden.flatten(0, 1)[task["at"]], task["targets"], task["of"], len(hidden))
 
 
 # -- how it is computed ------------------------------------------------------------------------------
