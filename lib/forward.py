@@ -106,6 +106,20 @@ def _at_targets(hidden: torch.Tensor, task: dict) -> TaskStates:
 # -- how it is computed ------------------------------------------------------------------------------
 
 
+def to_device(batch, device: torch.device):
+    """A batch, nested dicts and lists of tensors among other values, on a device; from pinned memory without a wait."""
+    if isinstance(batch, dict):
+        return {key: to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, list):
+        return [to_device(value, device) for value in batch]
+    return batch.to(device, non_blocking=True) if isinstance(batch, torch.Tensor) else batch
+
+
+def best_device() -> torch.device:
+    """The device that trains: a GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def in_precision(precision: str, device: torch.device):
     """The context of a forward pass: weights stay in fp32; bf16 rounds what the matrix products take and give."""
     return torch.autocast(device.type, torch.bfloat16, enabled=takes_bf16(precision, device))
@@ -119,8 +133,7 @@ def takes_bf16(precision: str, device: torch.device) -> bool:
 
 def precision_here(precision: str) -> str:
     """What a setting comes to on this machine's best device: "auto" is "fp32" without a GPU."""
-    here = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return "bf16" if takes_bf16(precision, here) else "fp32"
+    return "bf16" if takes_bf16(precision, best_device()) else "fp32"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from lib import forward
 from lib.encoding import Encoded, collator, encode, step_collator
 from lib.examples import Example
-from lib.forward import batch_loss, takes_bf16
+from lib.forward import batch_loss, takes_bf16, to_device
 from lib.losses import weighted_nll
 from lib.schedule import batches
 from lib.student import Student, new_student
@@ -225,3 +225,10 @@ def test_pieces_under_autocast_stay_near_the_exact_loss(monkeypatch, student):
 def test_auto_precision_is_bf16_on_a_gpu_that_has_it(monkeypatch, precision, device, supported, taken):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
     assert takes_bf16(precision, torch.device(device)) == taken
+
+
+def test_a_batch_is_moved_whole_and_numbers_in_it_stay():
+    batch = {"tasks": [{"at": torch.tensor([3])}], "mask": torch.ones(2), "whole": [(3, 7), (1, 3)]}
+    moved = to_device(batch, torch.device("meta"))
+    assert moved["tasks"][0]["at"].device == moved["mask"].device == torch.device("meta")
+    assert moved["whole"] == batch["whole"] and batch["mask"].device == torch.device("cpu")
