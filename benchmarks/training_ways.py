@@ -88,7 +88,8 @@ def share_of_a_pass(encoded: Sequence[Encoded], steps: int) -> list[Encoded]:
     """Examples of so many of the batches, evenly by length, that a stretch of a pass makes of all of these.
 
     [1, 9, 2, 8, ...] for 2 steps of 2 -> [1, 2, 8, 9]. A few steps of one way then have exactly the texts of the other,
-    and the padding that they would have in a whole pass: what buckets save depends on how many texts they choose from.
+    and the padding that buckets leave in a whole pass. All its batches are the pass itself; some of them miss the
+    longest texts, or give them too much weight, and these cost random batches the most.
     """
     stretch = Random(0).sample(list(encoded), min(len(encoded), BUCKET * BATCH))
     stretch.sort(key=lambda e: e.tokens)
