@@ -16,7 +16,7 @@ from lib.decoding import MOST_ROWS, Drawing, decode
 from lib.encoding import Encoded, collator, source_ids, target_ids
 from lib.errors import UserError
 from lib.examples import PREDICT
-from lib.forward import task_nll
+from lib.forward import task_nll, to_device
 from lib.losses import mean_by_row
 from lib.mishaps import as_memory_allows
 from lib.records import VERDICTS
@@ -105,15 +105,6 @@ def _verdicts_log_p(student: Student, sources: Sequence[list[int]], targets: Seq
     found = task_nll(student.model, to_device(_read_once(asked, len(sources)), student.model.device))
     columns = [-mean_by_row(nll, row, n) * len(target) for target, (nll, row, n) in zip(targets, found)]
     return torch.stack(columns, 1).double().cpu().numpy()
-
-
-def to_device(batch, device):
-    """A batch of nested dicts and lists of tensors, moved to a device."""
-    if isinstance(batch, dict):
-        return {key: to_device(value, device) for key, value in batch.items()}
-    if isinstance(batch, list):
-        return [to_device(value, device) for value in batch]
-    return batch.to(device)
 
 
 def _read_once(batch: dict, n: int) -> dict:

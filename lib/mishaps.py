@@ -20,10 +20,12 @@ from lib.records import write_json
 from lib.schedule import passes
 from lib.student import Student
 
-RECIPE = "recipe.json"
-# What may differ between a phase's beginning and its end: how its steps are computed, not which they are.
+PHASE = "phase.json"  # beside a phase's checkpoints: what they are of
+# What may differ between a phase's beginning and its end: how its steps are computed, not which they are. Nor is it in
+# a run's id: a run that ran out of memory goes on with less from its last checkpoint, and finished ones stay found.
 HOW = {"pass_tokens", "checkpointing", "compile"}
 R = TypeVar("R")
+FIRST = 8  # of a weight's numbers, by which a student is known
 
 
 def not_finite(
@@ -111,15 +113,15 @@ def _what_to_lower(batch: int, budget: int | None, checkpointing: bool, examples
     cut = passes(lengths, budget)
     tokens = max(sum(sum(lengths[i]) for i in rows) for rows in cut)
     longest = max(map(sum, lengths))
-    ways = [] if checkpointing else ["set train.checkpointing: true"]
+    ways, after = [] if checkpointing else ["set train.checkpointing: true"], ""
     if max(map(len, cut)) > 1:
         ways.append(f"lower train.pass_tokens (now {budget or 'null, a whole step'}; an example has up to {longest})")
+        after = "; it then goes on from its last checkpoint"
     else:
-        ways.append(f"lower student.max_source_tokens or max_target_tokens (an example of {longest} tokens is alone)")
-    reason = " ".join(said.split())
-    return (
-        f"out of memory at a pass of {tokens} tokens of a step of {batch} examples: {' or '.join(ways)} ({reason:.100})"
-    )
+        limits = f"lower student.max_source_tokens or max_target_tokens (an example of {longest} tokens is alone"
+        ways.append(f"{limits}; all runs are then trained anew)")
+    where = f"a pass of {tokens} tokens of a step of {batch} examples"
+    return f"out of memory at {where}: {' or '.join(ways)}{after} ({' '.join(said.split()):.100})"
 
 
 def refuse_another_recipe(folder: Path, plan, encoded: Sequence[Encoded], student: Student) -> None:
@@ -128,14 +130,24 @@ def refuse_another_recipe(folder: Path, plan, encoded: Sequence[Encoded], studen
     plan   a dataclass; what only says how its steps are computed (`HOW`) may differ
     """
     own = {key: value for key, value in dataclasses.asdict(plan).items() if key not in HOW}
-    shapes = [[name, list(p.shape)] for name, p in student.model.named_parameters()]
-    own |= {"examples": _hash([e.pairs for e in encoded]), "student": _hash(shapes)}
-    file = folder / RECIPE
+    own |= {"examples": _hash([e.pairs for e in encoded]), "student": fingerprint(student)}
+    file = folder / PHASE
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else own
     differing = [f"{key} {found.get(key)!r}, now {value!r}" for key, value in own.items() if found.get(key) != value]
     if differing and any(folder.glob("checkpoint-*")):
         raise UserError(f"{folder}: its checkpoints are of another recipe ({'; '.join(differing)}); delete the folder")
     write_json(file, own)
+
+
+def fingerprint(student: Student) -> str:
+    """A hash of where a student is from, of its shape, and of the first numbers of each of its weights.
+
+    Published students of one shape (T5 v1.1 and Flan-T5), and one from scratch with other seeds, are different ones.
+    """
+    weights = [
+        [name, list(p.shape), p.detach().flatten()[:FIRST].tolist()] for name, p in student.model.named_parameters()
+    ]
+    return _hash([student.model.config.name_or_path, weights])
 
 
 def _hash(content) -> str:

@@ -20,19 +20,20 @@ import joblib
 from joblib import Parallel, delayed
 
 from lib import paths
-from lib.curves import Curves
+from lib.callbacks import Curves
 from lib.encoding import Encoded, encode, limit_lengths
 from lib.examples import Example
 from lib.kernel import IN_PIPELINE
 from lib.lengths import refuse_unfit_runs
 from lib.measurement import answers, judgements, summary, validation_accuracy
+from lib.pace import seconds_per_token
 from lib.planning import Run, recipe_keys, student_keys, train_keys
 from lib.progress import progress
 from lib.records import read_jsonl, write_atomically, write_json
 from lib.settings import Student as StudentSettings
 from lib.student import Student, decoder_only, start_student
 from lib.tasks import Task, get_task
-from lib.training import Plan, fit, seconds_per_token
+from lib.training import Plan, fit
 from lib.workers import alone, one_thread_worker, workers_end
 
 # Folders of scratch/ with runs that no stage keeps, but that need not be trained again: those of an interactive

@@ -9,7 +9,7 @@ from lib import inference
 from lib.encoding import encode
 from lib.errors import UserError
 from lib.examples import Example
-from lib.inference import Written, to_device, verdict_probabilities, write
+from lib.inference import Written, verdict_probabilities, write
 from lib.student import Student, new_student
 from lib.training import Plan, fit
 
@@ -116,11 +116,6 @@ def test_verdict_probabilities_sum_to_one_whatever_the_batch(student, batch):
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_allclose(p, verdict_probabilities(student, JUDGED), atol=1e-5)
     assert not np.allclose(p[0], p[1], atol=1e-4)
-
-
-def test_a_batch_moves_with_all_that_is_in_it():
-    moved = to_device({"a": torch.ones(2), "tasks": [{"rows": torch.ones(1)}]}, torch.device("meta"))
-    assert moved["a"].device.type == moved["tasks"][0]["rows"].device.type == "meta"
 
 
 def test_texts_are_judged_in_halves_where_memory_is_short(student, monkeypatch):
