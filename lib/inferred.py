@@ -14,10 +14,8 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-import joblib
-from joblib import Parallel, delayed
 
 from lib import paths
 from lib.kernel import IN_PIPELINE
@@ -28,7 +26,7 @@ from lib.sampled import sampled_answers
 from lib.settings import Infer
 from lib.student import load_student
 from lib.tasks import get_task
-from lib.workers import one_thread_worker, workers_end
+from lib.workers import one_thread_worker, raise_failed, spread, worker_count
 
 # Raise it when a change of the code makes equal settings draw or judge differently.
 INFERENCE_VERSION = 1
@@ -41,7 +39,7 @@ def infer_or_load(
 
     folder    where new ones are kept
     read      other such folders, looked through as well
-    workers   parallel processes, one thread each; 0: one a core
+    workers   parallel processes, a GPU or one thread each; 0: one a GPU or, where there is none, one a core
     """
     judging = [r for r in results if r.run.recipe.evaluations] if infer.samples else []
     names = {r.run.id: file_name(r.run.id, infer) for r in judging}
@@ -49,14 +47,18 @@ def infer_or_load(
         _fetch(names[result.run.id], folder, read)
     missing = [r for r in judging if _find(names[r.run.id], [folder, *read]) is None]
     if missing:
-        count = min(workers or joblib.cpu_count(), len(missing))
-        with workers_end():
-            jobs = (delayed(infer_run)(result, infer, folder) for result in missing)
-            found = Parallel(n_jobs=count, return_as="generator_unordered")(jobs)
-            seconds = sum(progress(found, len(missing), "drawing rationales"))
-        questions = sum(len(r.run.held_out.test) for r in missing)
-        print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
+        _infer_all(missing, infer, folder, worker_count(workers))
     return {r.run.id: _rows(_find(names[r.run.id], [folder, *read])) for r in judging}
+
+
+def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: int) -> None:
+    """Draw for all of them; one that fails ends no other."""
+    ended = spread(partial(infer_run, infer=infer, folder=folder), missing, min(workers, len(missing)))
+    outcomes = [(r.run, outcome) for r, outcome in progress(ended, len(missing), "drawing rationales")]
+    failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
+    raise_failed(failed, len(missing), "runs")
+    seconds, questions = sum(outcome for _, outcome in outcomes), sum(len(run.held_out.test) for run, _ in outcomes)
+    print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
 
 
 def infer_run(result: Result, infer: Infer, folder: Path) -> float:

@@ -14,10 +14,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-
-import joblib
-from joblib import Parallel, delayed
 
 from lib import paths
 from lib.curves import Curves
@@ -32,7 +30,7 @@ from lib.settings import Student as StudentSettings
 from lib.student import Student, decoder_only, start_student
 from lib.tasks import Task, get_task
 from lib.training import Plan, fit, seconds_per_token
-from lib.workers import alone, one_thread_worker, workers_end
+from lib.workers import alone, one_thread_worker, raise_failed, spread, worker_count
 
 # Folders of scratch/ with runs that no stage keeps, but that need not be trained again: those of an interactive
 # kernel, and those of arms or settings that are configured no longer.
@@ -63,13 +61,14 @@ def run_or_load(runs: Sequence[Run], folder: Path, read: Sequence[Path] = (), wo
 
     folder    where finished runs are kept, one folder a run id
     read      other such folders, looked through as well
-    workers   parallel processes, one thread each; 0: one a core
+    workers   parallel processes, a GPU or one thread each; 0: one a GPU or, where there is none, one a core
+    A run that fails ends no other; then one error names each that did.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for run in runs:
         _fetch(run, folder, read)
     missing = {run.id: run for run in runs if find(run, [folder, *read]) is None}
-    train_all(list(missing.values()), folder, workers or joblib.cpu_count())
+    train_all(list(missing.values()), folder, worker_count(workers))
     return [_load(run, find(run, [folder, *read]), run.id in missing) for run in runs]
 
 
@@ -103,18 +102,19 @@ def find(run: Run, folders: Sequence[Path]) -> Path | None:
 
 
 def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
-    """Train runs, the longest first, one thread a process. A run that fails ends the rest; finished ones stay."""
+    """Train runs, the longest first. One that fails ends no other; when all are done, an error names those that did.
+
+    One whose process is killed goes on from its last checkpoint, twice at most.
+    """
     if not runs:
         return
     minutes = estimate(runs) / min(workers, len(runs)) / 60
     print(f"{len(runs)} runs to train: about {minutes:.1f} min in {workers} processes", file=sys.stderr, flush=True)
     longest_first = sorted(runs, key=lambda run: (-run.tokens, run.id))
-    with workers_end():
-        finished = Parallel(n_jobs=min(workers, len(runs)), return_as="generator_unordered")(
-            delayed(train_run)(run, folder) for run in longest_first
-        )
-        for _ in progress(finished, len(runs), "training runs"):
-            pass
+    ended = spread(partial(train_run, folder=folder), longest_first, min(workers, len(runs)))
+    outcomes = {run.id: (run, outcome) for run, outcome in progress(ended, len(runs), "training runs")}
+    failed = [(run, outcome) for run, outcome in outcomes.values() if isinstance(outcome, Exception)]
+    raise_failed({f"{run.arm}, seed {run.seed} ({run.id})": error for run, error in failed}, len(runs), "runs")
 
 
 def estimate(runs: Sequence[Run]) -> float:

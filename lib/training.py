@@ -199,7 +199,7 @@ def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> Trainin
     """One pass over the schedule; a checkpoint every 200 steps, or with every validation."""
     every = min(plan.validate_every or 200, plan.steps)
     best = validated and plan.keep == "best"
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=plan.batch,
@@ -221,6 +221,13 @@ def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> Trainin
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False,
     )
+    return _on_one_device(arguments)
+
+
+def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    """Without this the Trainer would cut each pass over all visible GPUs (DataParallel), a model apart from ours."""
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _last_checkpoint(folder: Path) -> str | None:
