@@ -26,7 +26,7 @@ from lib.sampled import sampled_answers
 from lib.settings import Infer
 from lib.student import load_student
 from lib.tasks import get_task
-from lib.workers import one_thread_worker, raise_failed, spread, worker_count
+from lib.workers import Backend, one_thread_worker, raise_failed, spread, worker_count
 
 # Raise it when a change of the code makes equal settings draw or judge differently.
 INFERENCE_VERSION = 1
@@ -47,13 +47,15 @@ def infer_or_load(
         _fetch(names[result.run.id], folder, read)
     missing = [r for r in judging if _find(names[r.run.id], [folder, *read]) is None]
     if missing:
-        _infer_all(missing, infer, folder, worker_count(workers))
+        backend = missing[0].run.train.backend
+        _infer_all(missing, infer, folder, worker_count(workers, backend=backend), backend)
     return {r.run.id: _rows(_find(names[r.run.id], [folder, *read])) for r in judging}
 
 
-def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: int) -> None:
+def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: int, backend: Backend) -> None:
     """Draw for all of them; one that fails ends no other."""
-    ended = spread(partial(infer_run, infer=infer, folder=folder), missing, min(workers, len(missing)))
+    work = partial(infer_run, infer=infer, folder=folder)
+    ended = spread(work, missing, min(workers, len(missing)), backend=backend)
     outcomes = [(r.run, outcome) for r, outcome in progress(ended, len(missing), "drawing rationales")]
     failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
     raise_failed(failed, len(missing), "runs")

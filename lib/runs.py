@@ -13,14 +13,15 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
-from lib import paths
+from lib import distributed, paths
 from lib.curves import Curves
 from lib.encoding import Encoded, encode, limit_lengths
 from lib.examples import Example
+from lib.forward import precision_here
 from lib.kernel import IN_PIPELINE
 from lib.measurement import answers, judgements, summary, validation_accuracy
 from lib.planning import Run, recipe_keys, student_keys, train_keys
@@ -68,7 +69,7 @@ def run_or_load(runs: Sequence[Run], folder: Path, read: Sequence[Path] = (), wo
     for run in runs:
         _fetch(run, folder, read)
     missing = {run.id: run for run in runs if find(run, [folder, *read]) is None}
-    train_all(list(missing.values()), folder, worker_count(workers))
+    train_all(list(missing.values()), folder, workers)
     return [_load(run, find(run, [folder, *read]), run.id in missing) for run in runs]
 
 
@@ -108,13 +109,22 @@ def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
     """
     if not runs:
         return
-    minutes = estimate(runs) / min(workers, len(runs)) / 60
+    devices, backend = runs[0].train.devices, runs[0].train.backend
+    workers = min(worker_count(workers, devices, backend), len(runs))
+    minutes = estimate(runs) / workers / devices / 60
     print(f"{len(runs)} runs to train: about {minutes:.1f} min in {workers} processes", file=sys.stderr, flush=True)
-    longest_first = sorted(runs, key=lambda run: (-run.tokens, run.id))
-    ended = spread(partial(train_run, folder=folder), longest_first, min(workers, len(runs)))
+    longest_first = [_as_planned(run) for run in sorted(runs, key=lambda run: (-run.tokens, run.id))]
+    ended = spread(partial(train_run, folder=folder), longest_first, workers, devices, backend)
     outcomes = {run.id: (run, outcome) for run, outcome in progress(ended, len(runs), "training runs")}
     failed = [(run, outcome) for run, outcome in outcomes.values() if isinstance(outcome, Exception)]
     raise_failed({f"{run.arm}, seed {run.seed} ({run.id})": error for run, error in failed}, len(runs), "runs")
+
+
+def _as_planned(run: Run) -> Run:
+    """On a cluster precision `auto` is what it came to here, where the run had its id from it."""
+    if run.train.backend == "joblib":
+        return run
+    return replace(run, train=run.train.model_copy(update={"precision": precision_here(run.train.precision)}))
 
 
 def estimate(runs: Sequence[Run]) -> float:
@@ -133,11 +143,18 @@ def _seconds_per_token(run: Run) -> float:
 
 
 def train_run(run: Run, folder: Path) -> None:
-    """Train and measure one run in this process; its folder appears under `folder` when it is finished."""
+    """Train and measure one run; its folder appears under `folder` when it is finished.
+
+    In this process or, with several `train.devices`, in as many new ones, for which this one holds the run's lock.
+    """
     one_thread_worker()
     with alone(paths.SCRATCH / "runs" / f"{run.id}.lock"):
-        if find(run, [folder]) is None:
+        if find(run, [folder]) is not None:
+            return
+        if run.train.devices == 1:
             _train_run(run, folder)
+        else:
+            distributed.together(_train_run, (run, folder), run.train.devices)
 
 
 def _train_run(run: Run, folder: Path) -> None:
@@ -151,6 +168,8 @@ def _train_run(run: Run, folder: Path) -> None:
     history["reasoning"] = _fit(
         student, run, run.reasoning_phase, run.recipe.steps, work / "2", _validation(student, run, task)
     )
+    if distributed.rank():  # one of several processes: the first measures and writes
+        return
     judged += _judge(student, run, "after phase 2") if run.evaluation_phase else []
     limits = run.student.max_label_tokens, run.student.max_target_tokens
     predictions = answers(student, task, run.held_out.test, run.recipe.explain, *limits, run.recipe.rationale_first)
@@ -162,6 +181,7 @@ def _train_run(run: Run, folder: Path) -> None:
 
 def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, work: Path, validate=None) -> list[dict]:
     curves = Curves(f"{run.arm}, seed {run.seed}", paths.SCRATCH / "curves" / run.id / work.name, steps)
+    curves = None if distributed.rank() else curves
     return fit(student, _encoded(run, examples), _plan(run, steps, validate is not None), work, validate, curves)
 
 
@@ -191,7 +211,8 @@ def _validation(student: Student, run: Run, task: Task) -> Callable[[], float] |
 
 
 def _judge(student: Student, run: Run, phase: str) -> list[dict]:
-    return [{"phase": phase} | row for row in judgements(student, run.held_out.judged)]
+    judged = [] if distributed.rank() else judgements(student, run.held_out.judged)
+    return [{"phase": phase} | row for row in judged]
 
 
 def _write(

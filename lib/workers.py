@@ -34,9 +34,13 @@ AGAIN = 2  # times that a job whose process was killed is done again
 WATCH = "ends with its parent"
 
 
-def worker_count(asked: int, devices: int = 1) -> int:
-    """How many jobs go side by side: as asked; 0: one for each `devices` of the visible GPUs or, without any, cores."""
-    return asked or max((len(visible_gpus()) or joblib.cpu_count()) // devices, 1)
+def worker_count(asked: int, devices: int = 1, backend: Backend = "joblib") -> int:
+    """How many jobs go side by side: as asked; 0: one for each `devices` of the GPUs or, without any, cores."""
+    if asked or backend == "joblib":
+        return asked or max((len(visible_gpus()) or joblib.cpu_count()) // devices, 1)
+    from lib import on_ray  # Ray is installed by those who have a cluster
+
+    return on_ray.room(devices)
 
 
 def visible_gpus() -> list[str]:
@@ -67,7 +71,7 @@ def spread(
     A job whose process was killed is done again, twice at most, and then ends with a UserError.
     """
     if backend == "joblib" and workers == 1:
-        yield from ((item, _outcome(work, item)) for item in items)
+        yield from ((item, _here(work, item)) for item in items)
         return
     slots = _slots(backend, devices)
     waiting, free, busy = deque((item, 0) for item in items), deque(range(workers)), {}
@@ -112,7 +116,7 @@ class Processes:
     def submit(self, slot: int, work: Callable, item) -> Future:
         if slot not in self.executors:
             self.executors[slot] = own_process(slot_environment(slot, self.devices))
-        return self.executors[slot].submit(_outcome, work, item)
+        return self.executors[slot].submit(user_errors_returned, work, item)
 
     def outcome(self, slot: int, future: Future):
         """What the job ended with; a broken process is replaced at the next one."""
@@ -134,13 +138,20 @@ def own_process(environment: Mapping[str, str]) -> ProcessPoolExecutor:
 def _slots(backend: Backend, devices: int):
     if backend == "joblib":
         return Processes(devices)
-    from lib.on_ray import Cluster  # Ray is installed by those who have a cluster
+    from lib.on_ray import Cluster
 
     return Cluster(devices)
 
 
-def _outcome(work: Callable, item):
-    """What is wrong with one job is a result like others."""
+def user_errors_returned(work: Callable, item):
+    """Called in a job's process: what the user can mend is a result; any other error tells the way it came."""
+    try:
+        return work(item)
+    except UserError as error:
+        return error
+
+
+def _here(work: Callable, item):
     try:
         return work(item)
     except Exception as error:
