@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -55,8 +56,8 @@ def infer_or_load(
 def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: int, backend: Backend) -> None:
     """Draw for all of them; one that fails ends no other."""
     work = partial(infer_run, infer=infer, folder=folder)
-    ended = spread(work, missing, min(workers, len(missing)), backend=backend)
-    outcomes = [(r.run, outcome) for r, outcome in progress(ended, len(missing), "drawing rationales")]
+    with closing(spread(work, missing, min(workers, len(missing)), backend=backend)) as ended:
+        outcomes = [(r.run, outcome) for r, outcome in progress(ended, len(missing), "drawing rationales")]
     failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
     raise_failed(failed, len(missing), "runs")
     seconds, questions = sum(outcome for _, outcome in outcomes), sum(len(run.held_out.test) for run, _ in outcomes)

@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -114,10 +115,10 @@ def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
     minutes = estimate(runs) / workers / devices / 60
     print(f"{len(runs)} runs to train: about {minutes:.1f} min in {workers} processes", file=sys.stderr, flush=True)
     longest_first = [_as_planned(run) for run in sorted(runs, key=lambda run: (-run.tokens, run.id))]
-    ended = spread(partial(train_run, folder=folder), longest_first, workers, devices, backend)
-    outcomes = {run.id: (run, outcome) for run, outcome in progress(ended, len(runs), "training runs")}
-    failed = [(run, outcome) for run, outcome in outcomes.values() if isinstance(outcome, Exception)]
-    raise_failed({f"{run.arm}, seed {run.seed} ({run.id})": error for run, error in failed}, len(runs), "runs")
+    with closing(spread(partial(train_run, folder=folder), longest_first, workers, devices, backend)) as ended:
+        outcomes = list(progress(ended, len(runs), "training runs"))
+    failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
+    raise_failed(failed, len(runs), "runs")
 
 
 def _as_planned(run: Run) -> Run:

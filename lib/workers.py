@@ -20,7 +20,6 @@ from typing import Any, Literal, TypeVar
 
 import joblib
 import torch
-from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor, TerminatedWorkerError
 
 from lib.errors import UserError
@@ -187,15 +186,6 @@ def alone(lock: Path) -> Iterator[None]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def workers_end() -> Iterator[None]:
-    """End joblib's processes with the block; else they wait for more work, and hold their memory, for minutes."""
-    try:
-        yield
-    finally:
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def _end_with(parent: int) -> None:

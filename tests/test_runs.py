@@ -268,7 +268,7 @@ def test_a_runs_recipe_names_no_student(tmp_path):
     train_run(run, tmp_path / "runs")
     kept = json.loads((tmp_path / "runs" / run.id / "recipe.json").read_text())
     assert set(kept["recipe"]).isdisjoint({"student", "scorer", "format", "chain", "round"})
-    assert "architecture" not in kept["student"]
+    assert kept["student"]["architecture"] == "t5"  # a pretrained one would be known by its source alone
 
 
 def test_a_run_of_two_arms_keeps_the_same_recipe_whichever_is_trained(tmp_path):

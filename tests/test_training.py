@@ -3,13 +3,13 @@
 import copy
 import json
 from dataclasses import replace
+from functools import cached_property
 
 import pytest
 import torch
 from tiny_world import STUDENT, data
 from torch.optim import AdamW
 from transformers.optimization import Adafactor
-from transformers.utils.generic import cached_property
 
 from lib import training
 from lib.curves import Curves
@@ -412,6 +412,7 @@ def test_timing_a_student_leaves_it_as_it_was(architecture):
 def test_a_student_stays_on_one_of_several_gpus(tmp_path, monkeypatch):
     """The Trainer would wrap it in DataParallel."""
     two = cached_property(lambda self: setattr(self, "_n_gpu", 2) or torch.device("cpu"))
+    two.__set_name__(training.TrainingArguments, "_setup_devices")
     monkeypatch.setattr(training.TrainingArguments, "_setup_devices", two)
     assert training.TrainingArguments(output_dir=str(tmp_path)).n_gpu == 2
     assert training._arguments(PLAN, tmp_path, False, 5).n_gpu == 1

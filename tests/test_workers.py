@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from joblib import Parallel, delayed
 
 from lib import paths, workers
 from lib.errors import UserError
@@ -25,7 +24,6 @@ from lib.workers import (
     spread,
     visible_gpus,
     worker_count,
-    workers_end,
 )
 
 SLEEPERS = """
@@ -42,7 +40,7 @@ Parallel(2)(delayed(sleep)(sys.argv[1]) for _ in range(2))
 """
 
 
-def describe() -> tuple[int, int, list[str]]:
+def describe(_) -> tuple[int, int, list[str]]:
     """Called in a worker, twice."""
     one_thread_worker()
     one_thread_worker()
@@ -50,10 +48,10 @@ def describe() -> tuple[int, int, list[str]]:
 
 
 def test_worker_has_one_thread_and_watches_its_parent_once():
-    with workers_end():
-        found = Parallel(2)(delayed(describe)() for _ in range(4))
+    found = [outcome for _, outcome in spread(describe, range(4), workers=2)]
     assert [(threads, watches) for _, threads, watches in found] == [(1, [WATCH])] * 4
-    assert os.getpid() not in {pid for pid, _, _ in found}
+    pids = {pid for pid, _, _ in found}
+    assert len(pids) == 2 and os.getpid() not in pids
 
 
 def test_in_the_process_itself_nothing_watches():
@@ -65,17 +63,17 @@ def test_in_the_process_itself_nothing_watches():
 
 
 @pytest.mark.parametrize("mistake", [None, ZeroDivisionError])
-def test_workers_end_with_the_block(mistake):
-    pids = []
+def test_workers_end_with_the_loop(mistake):
+    pids = set()
     try:
-        with workers_end():
-            pids = Parallel(2)(delayed(os.getpid)() for _ in range(4))
-            assert all(map(alive, pids))
+        for _, (pid, _, _) in spread(describe, range(4), workers=2):
+            assert alive(pid)
+            pids.add(pid)
             if mistake:
                 raise mistake
     except ZeroDivisionError:
         assert mistake
-    assert pids and not any(map(alive, pids))
+    assert pids and within(20, lambda: not any(map(alive, pids)))
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
