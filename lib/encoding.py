@@ -144,19 +144,23 @@ def collator(student: Student) -> Callable[[Sequence[Encoded]], dict]:
     return lambda encoded: collate(encoded, pad, student.model.config.decoder_start_token_id)
 
 
-def step_collator(student: Student, budget: int | None) -> Callable[[Sequence[Encoded]], dict]:
+def step_collator(
+    student: Student, budget: int | None, share: tuple[int, int] = (0, 1)
+) -> Callable[[Sequence[Encoded]], dict]:
     """What makes a step's examples {"passes": [batch, ...]}, each of at most `budget` padded tokens.
 
-    Where there are several, each batch knows how much the step has in all: "whole", (rows, target tokens) of each task.
+    share   (r, n): of the step's examples only r, r+n, r+2n, ... (`distributed.share`)
+    Where a batch is not the whole step, it knows how much that has: "whole", (rows, target tokens) of each task.
     """
-    together = collator(student)
+    together, (first, every) = collator(student), share
 
     def collate_step(encoded: Sequence[Encoded]) -> dict:
-        cut = passes([e.lengths for e in encoded], budget)
-        if len(cut) == 1:
-            return {"passes": [together(encoded)]}
+        own = encoded[first::every]
+        cut = passes([e.lengths for e in own], budget)
+        if len(cut) == every == 1:
+            return {"passes": [together(own)]}
         whole = [(len(task), sum(len(target) for _, target in task)) for task in _by_task(encoded)]
-        return {"passes": [together([encoded[i] for i in rows]) | {"whole": whole} for rows in cut]}
+        return {"passes": [together([own[i] for i in rows]) | {"whole": whole} for rows in cut]}
 
     return collate_step
 

@@ -15,10 +15,9 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-
-import joblib
-from joblib import Parallel, delayed
 
 from lib import paths
 from lib.comparison import by_arm
@@ -30,7 +29,7 @@ from lib.settings import Infer
 from lib.student import load_student, to_best_device
 from lib.tasks import get_task
 from lib.votes import sampled_answers
-from lib.workers import one_thread_worker, workers_end
+from lib.workers import Backend, one_thread_worker, raise_failed, spread, worker_count
 
 # Raise it when a change of the code makes equal settings draw or judge differently.
 INFERENCE_VERSION = 2
@@ -45,7 +44,7 @@ def infer_or_load(
 
     folder    where new ones are kept
     read      other such folders, looked through as well
-    workers   parallel processes, one thread each; 0: one a core
+    workers   parallel processes, a GPU or one thread each; 0: one a GPU or, where there is none, one a core
     """
     wanted = asked(results) if infer.samples else []
     names = {r.run.id: file_name(r.run.id, infer) for r in wanted}
@@ -53,13 +52,8 @@ def infer_or_load(
         _fetch(name, folder, read)
     missing = [r for r in wanted if _find(names[r.run.id], [folder, *read]) is None]
     if missing:
-        count = min(workers or joblib.cpu_count(), len(missing))
-        with workers_end():
-            jobs = (delayed(infer_run)(result, infer, folder) for result in missing)
-            found = Parallel(n_jobs=count, return_as="generator_unordered")(jobs)
-            seconds = sum(progress(found, len(missing), "drawing rationales"))
-        questions = sum(len(r.run.held_out.test) for r in missing)
-        print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
+        backend = missing[0].run.train.backend
+        _infer_all(missing, infer, folder, worker_count(workers, backend=backend), backend)
     return {run: read_jsonl(_find(name, [folder, *read])) for run, name in names.items()}
 
 
@@ -77,6 +71,17 @@ def asked(results: Sequence[Result]) -> list[Result]:
     arms = {arm for arm, group in by_arm(results).items() if group[0].run.recipe.evaluations}
     arms |= set(counterparts(results).values())
     return list({r.run.id: r for r in results if r.run.arm in arms}.values())
+
+
+def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: int, backend: Backend) -> None:
+    """Draw for all of them; one that fails ends no other."""
+    work = partial(infer_run, infer=infer, folder=folder)
+    with closing(spread(work, missing, min(workers, len(missing)), backend=backend)) as ended:
+        outcomes = [(r.run, outcome) for r, outcome in progress(ended, len(missing), "drawing rationales")]
+    failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
+    raise_failed(failed, len(missing), "runs")
+    seconds, questions = sum(outcome for _, outcome in outcomes), sum(len(run.held_out.test) for run, _ in outcomes)
+    print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
 
 
 def infer_run(result: Result, infer: Infer, folder: Path) -> float:

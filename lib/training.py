@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments, get_cosine_schedule_with_warmup
 from transformers.optimization import Adafactor
 
+from lib import distributed
 from lib.callbacks import Curves, LiveCurves, LogAtCheckpoints, Patience, out_of_patience
 from lib.encoding import Encoded, step_collator
 from lib.errors import UserError
@@ -84,6 +86,7 @@ class DistillationTrainer(Trainer):
                 loss = batch_loss(model, to_device(batch, self.args.device), self.plan.lam, self.plan.reduction)
             self.accelerator.backward(loss)
             self.step_loss += loss.detach()
+        distributed.add_up(chain((p.grad for p in model.parameters() if p.grad is not None), [self.step_loss]))
         return self.step_loss
 
     def _clip_grad_norm(self, model):
@@ -97,7 +100,7 @@ class DistillationTrainer(Trainer):
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         self.model.eval()
         with torch.compiler.set_stance("force_eager"):  # writing has another shape at every token
-            metrics = {"eval_accuracy": self.validate()}
+            metrics = {"eval_accuracy": distributed.as_first(self.validate)}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -134,8 +137,8 @@ def fit(
     if not encoded:
         raise UserError("no usable training examples: nothing to fit the student on")
     refuse_other_logits(student)
-    refuse_another_recipe(folder, plan, encoded, student)
-    checkpoint = _last_checkpoint(folder)
+    distributed.as_first(lambda: refuse_another_recipe(folder, plan, encoded, student))
+    checkpoint = distributed.as_first(lambda: _last_checkpoint(folder))
     trainer = _trainer(student, list(encoded), plan, folder, validate, checkpoint, curves)
     under_way = trainer.examples_under_way
     try:
@@ -146,6 +149,7 @@ def fit(
             trainer.train(resume_from_checkpoint=checkpoint)
     except _NotFiniteStep as found:
         raise not_finite(folder, student, trainer.state.global_step, under_way(), found.args[0]) from None
+    distributed.take_weights_of_first(student.model)
     student.model.eval()
     return [_history_row(row) for row in trainer.state.log_history if "loss" in row or "eval_accuracy" in row]
 
@@ -163,7 +167,7 @@ def _trainer(student: Student, encoded: list[Encoded], plan: Plan, folder, valid
         train_dataset=encoded,
         # evaluation is by `validate`; the Trainer only asks that something be there
         eval_dataset=encoded[:1] if validate else None,
-        data_collator=step_collator(student, plan.pass_tokens),
+        data_collator=step_collator(student, plan.pass_tokens, distributed.share()),
         optimizers=(optimizer, scheduler),
         callbacks=callbacks,
         plan=plan,
@@ -187,8 +191,9 @@ def make_optimizer(model, plan: Plan) -> Optimizer:
 def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> TrainingArguments:
     """One pass over the schedule; a checkpoint every 200 steps, or with every validation."""
     every = min(plan.validate_every or 200, plan.steps)
-    best = validated and plan.keep == "best"
-    return TrainingArguments(
+    writes = distributed.rank() == 0
+    best = validated and plan.keep == "best" and writes
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=plan.batch,
@@ -196,9 +201,9 @@ def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> Trainin
         seed=plan.seed,
         eval_strategy="steps" if validated else "no",
         eval_steps=every if validated else None,
-        save_strategy="steps",
+        save_strategy="steps" if writes else "no",
         save_steps=every,
-        save_total_limit=1,
+        save_total_limit=1 if writes else None,  # who writes none deletes none
         load_best_model_at_end=best,
         metric_for_best_model="accuracy" if best else None,
         greater_is_better=True if best else None,
@@ -210,6 +215,13 @@ def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> Trainin
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    return _on_one_device(arguments)
+
+
+def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    """Without this the Trainer would cut each pass over all visible GPUs (DataParallel), a model apart from ours."""
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _last_checkpoint(folder: Path) -> str | None:

@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from functools import cached_property
 
 import pytest
 import torch
@@ -420,3 +421,12 @@ def test_a_gpu_takes_the_fused_optimizer_and_pinned_memory(monkeypatch, tmp_path
     monkeypatch.setattr(training, "TrainingArguments", lambda **own: asked.update(own))
     training._arguments(PLAN, tmp_path, False, 1)
     assert (asked["dataloader_pin_memory"], asked["use_cpu"]) == (gpu, not gpu)
+
+
+def test_a_student_stays_on_one_of_several_gpus(tmp_path, monkeypatch):
+    """The Trainer would wrap it in DataParallel."""
+    two = cached_property(lambda self: setattr(self, "_n_gpu", 2) or torch.device("cpu"))
+    two.__set_name__(training.TrainingArguments, "_setup_devices")
+    monkeypatch.setattr(training.TrainingArguments, "_setup_devices", two)
+    assert training.TrainingArguments(output_dir=str(tmp_path)).n_gpu == 2
+    assert training._arguments(PLAN, tmp_path, False, 5).n_gpu == 1
