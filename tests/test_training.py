@@ -4,6 +4,7 @@ import copy
 import json
 from dataclasses import replace
 from functools import cached_property
+from types import SimpleNamespace
 
 import pytest
 import torch
