@@ -340,4 +340,4 @@ def test_a_student_goes_where_it_writes_fastest(student, monkeypatch, there, dev
     asked = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     monkeypatch.setattr(student.model, "to", asked.append)
-    assert to_best_device(student) is student and asked == [device]
+    assert to_best_device(student) is student and asked == [torch.device(device)]
