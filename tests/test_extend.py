@@ -1,7 +1,7 @@
 """The edits of docs/extend.md, read from its very blocks, applied in a copy of the repository, do what it says.
 
-The quick tests look at the edit's effect: an arm is planned, a strategy chooses. The slow ones run all notebooks, on the
-scale of the profile smoke, and look for it in the tables.
+The quick tests look at the edit's effect: an arm is planned, a strategy chooses. The slow ones run all notebooks, on
+the scale of the profile smoke, and look for it in the tables.
 """
 
 import json
