@@ -8,12 +8,16 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import yaml
 
 from lib import paths
+from lib.config import load_config
+from lib.estimate import Estimate, Questions, planned, sum_of
+from lib.tasks import TASKS
 
 PAGES = [paths.ROOT / "README.md", *sorted((paths.ROOT / "docs").glob("*.md"))]
 WRITTEN = [page for page in PAGES if page.name != "LOG.md"]  # the log tells of what was
@@ -38,6 +42,13 @@ def links(page: Path) -> list[tuple[str, str]]:
 def spans(page: Path) -> list[str]:
     """Its code spans; fenced blocks are left out."""
     return re.findall(r"`([^`\n]+)`", FENCED.sub("", text_of(page)))
+
+
+def notebook_sources() -> list[str]:
+    """The code of every cell of every notebook."""
+    pages = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
+    cells = [cell for page in pages for cell in json.loads(text_of(page))["cells"]]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 # -- links -----------------------------------------------------------------------------------------
@@ -149,15 +160,82 @@ def test_profiles_named_exist():
         assert set(re.findall(r"\bP=([a-z][a-z0-9-]*)", text_of(page))) - {"name"} <= there, page.name
 
 
+def test_every_table_that_a_notebook_saves_is_explained():
+    """Under its file's name, in docs/reading.md, as *name*."""
+    page = text_of(paths.ROOT / "docs" / "reading.md")
+    names = {
+        node.args[1].value
+        for source in notebook_sources()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "save_table"
+        if isinstance(node.args[1], ast.Constant)
+    }
+    assert len(names) > 20
+    assert [name for name in sorted(names) if f"*{name}*" not in page] == []
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+def table_after(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table whose head begins so."""
+    lines = text_of(paths.ROOT / "docs" / page).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith(heading)) + 2
+    rows = takewhile(lambda line: line.startswith("|"), lines[first:])
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def planned_cost(task="svamp", n=1, model="gpt-3.5-turbo", mode="live", evaluations=5, exemplars=5) -> Estimate:
+    """Of n training questions by the settings of Mind's Mirror, as lib/estimate.py has it."""
+    config = load_config("params/paper-minds-mirror-svamp.yaml")
+    with_model = config.teacher.openai.model_copy(update={"model": model})
+    teacher = config.teacher.model_copy(update={"mode": mode, "openai": with_model})
+    generate = config.generate.model_copy(update={"exemplars": exemplars})
+    self_eval = config.self_eval.model_copy(update={"exemplars": exemplars, "evaluations": evaluations})
+    changed = {"task": task, "teacher": teacher, "generate": generate, "self_eval": self_eval}
+    questions = Questions({"train": n, "validation": 0, "test": 0}, TASKS[task].data_set.characters, "counted")
+    return sum_of(planned(config.model_copy(update=changed), questions))
+
+
+def test_tokens_of_a_question_are_the_estimates():
+    rows = table_after("costs.md", "| task, settings |")
+    for task, *said in rows:
+        found = planned_cost(task.split(",")[0])
+        assert said == [f"{n:,}" for n in (found.calls, found.prompt_tokens, found.completion_tokens)]
+    assert len(rows) == 2
+
+
+def test_money_is_the_estimates():
+    rows = table_after("costs.md", "| training questions |")
+    for questions, *said in rows:
+        one, other = (
+            planned_cost(n=int(questions.replace(",", "")), model=m) for m in ("gpt-3.5-turbo", "gpt-4o-mini")
+        )
+        tokens = [f"{n:,}" for n in (one.calls, one.prompt_tokens, one.completion_tokens)]
+        assert said == [*tokens, *(f"{m:,.2f}" for e in (one, other) for m in (e.money, e.money_at_most))]
+    assert [row[0] for row in rows] == ["1,000", "100,000", "10,000,000"]
+
+
+def test_savings_are_the_estimates():
+    changes = [{}, {"mode": "batch"}, {"evaluations": 1}, {"exemplars": 1}]
+    changes += [{"mode": "batch", "evaluations": 1, "exemplars": 1}, {"evaluations": 0}]
+    said = [money for _, money in table_after("costs.md", "| change |")]
+    assert said == [f"{planned_cost(n=100_000, **change).money:,.2f}" for change in changes]
+
+
+def test_bytes_add_up():
+    *rows, total = table_after("costs.md", "| what | rows a question |")
+    numbers = [[int(cell.replace(",", "")) for cell in row[1:]] for row in rows]
+    assert all(count * each == of_all for count, each, of_all in numbers)
+    assert int(total[-1].replace(",", "")) == sum(of_all for *_, of_all in numbers)
+
+
 # -- messages --------------------------------------------------------------------------------------
 
 
 def templates() -> set[str]:
     """Every string of lib/ and of the notebooks, with … for what is put in."""
-    sources = [text_of(path) for path in sorted((paths.ROOT / "lib").rglob("*.py"))]
-    for path in sorted((paths.ROOT / "notebooks").glob("*.ipynb")):
-        cells = json.loads(text_of(path))["cells"]
-        sources += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    sources = [text_of(path) for path in sorted((paths.ROOT / "lib").rglob("*.py"))] + notebook_sources()
     return {_template(node) for source in sources for node in ast.walk(ast.parse(source)) if _is_text(node)}
 
 
