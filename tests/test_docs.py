@@ -302,9 +302,9 @@ def reproduced_copy(tmp_path_factory):
     clone, copies = scratch_clone(tmp_path_factory.mktemp("docs") / "clone"), {}
     done = clone.run("dvc", "repro")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    subprocess.run(["git", "add", "-A"], cwd=clone.folder, check=True)
-    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-    subprocess.run(["git", *identity, "commit", "-qm", "Smoke"], cwd=clone.folder, check=True)
+    identity = [("config", f"user.{key}", value) for key, value in (("name", "test"), ("email", "test@localhost"))]
+    for command in (*identity, ("add", "-A"), ("commit", "-qm", "Smoke")):  # an experiment is a commit, too
+        subprocess.run(["git", *command], cwd=clone.folder, check=True)
 
     def copy(page: str) -> Clone:
         if page not in copies:
