@@ -69,8 +69,8 @@ def judge(outcome: Outcome, expect: str | Mapping[str, float]) -> str:
 def difference(table: Path, arm: str, against: str) -> Outcome:
     """The row of a table of paired differences that compares two arms, in percentage points.
 
-    Taken from columns difference, low, high and holm (shares) where the table has them, else from its words. Whether
-    it is separated is what the pipeline concluded, after Holm over the pairs of that table.
+    Taken from the columns difference, low and high (shares) where the table has them, else from its words, which have
+    one decimal. Whether it is separated is what the pipeline concluded, after Holm over the pairs of that table.
     """
     row = row_of(table, {"arm": arm, "against": against})
     found = _from_words(row["verdict"], f"{arm} against {against}", table)
