@@ -14,7 +14,7 @@ help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+: .*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 reproduce: $(READY)  ## run what is not up to date, from the questions to the report
-	@python -m lib.inputs && python -m dvc repro && python -m lib.report readme && echo "report: $(CURDIR)/reports/index.html"
+	@python -m lib.inputs && python -m dvc repro && python -m lib.report readme claims && echo "report: $(CURDIR)/reports/index.html"
 
 estimate: $(READY)  ## [P=name] what the teacher's answers will cost by params.yaml, or by a profile; nothing is sent
 	@python -m lib.estimate $(if $(P),"params/$(P).yaml")

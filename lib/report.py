@@ -2,6 +2,7 @@
 
     python -m lib.report            # reports/index.html, from the pages, metrics, tables and figures in reports/
     python -m lib.report readme     # the part of README.md between the two markers
+    python -m lib.report claims     # docs/claims.md and docs/coverage.md; both words may be given together
 
 Every notebook's metrics file, reports/metrics/<notebook>.json, holds its headline as Markdown under "headline" and the
 profile under "profile", beside its numbers. Below reports/sweeps/ lie the reports of other profiles (`make sweep`), a
@@ -14,7 +15,7 @@ import sys
 from html import escape, unescape
 from pathlib import Path
 
-from lib import paths
+from lib import claims, coverage, paths
 from lib.config import load_config
 from lib.errors import UserError
 from lib.figures import save_figure, style
@@ -24,6 +25,7 @@ from lib.render import data_uri, markdown, page
 
 INDEX = paths.REPORTS / "index.html"
 README = paths.ROOT / "README.md"
+CLAIMS, COVERAGE = paths.ROOT / "docs" / "claims.md", paths.ROOT / "docs" / "coverage.md"
 SWEEPS = paths.REPORTS / "sweeps"
 STAGE = "report"  # by which its own figure is filed
 SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
@@ -57,6 +59,17 @@ def update_readme() -> bool:
     if new != old:
         write_atomically(README, new)
     return new != old
+
+
+def update_claims() -> bool:
+    """Write docs/claims.md and docs/coverage.md, from the default profile's results. Returns whether one changed."""
+    if metrics(HEADLINE).get("profile") != "default":
+        return False
+    texts = {CLAIMS: claims.text(), COVERAGE: coverage.text()}
+    new = {path: text for path, text in texts.items() if not path.exists() or _read(path) != text}
+    for path, text in new.items():
+        write_atomically(path, text)
+    return bool(new)
 
 
 def with_results(readme: str, block: str) -> str:
@@ -179,11 +192,20 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def _update(name: str) -> None:
+    """Bring one of the texts up to date by its name on the command line."""
+    known = {"readme": update_readme, "claims": update_claims}
+    if name not in known:
+        raise UserError(f"lib.report: {name!r}; allowed: nothing, for the page of contents, or {', '.join(known)}")
+    known[name]()
+
+
 def main(arguments: list[str]) -> int:
     """The command line; returns the exit status."""
     try:
-        if arguments == ["readme"]:
-            update_readme()
+        if arguments:
+            for name in arguments:
+                _update(name)
         else:
             cfg = load_config(stage="report")
             style(cfg.figures)

@@ -57,7 +57,11 @@ def test_every_profiles_findings_have_a_place_and_a_file_each(path):
     assert len(placed) == len(config.ablate.findings), "their figures would overwrite each other"
 
 
-@pytest.mark.parametrize("name", ["levels", "levels-coin-flip", "selectors", "refinement", "paper-pecotd"])
+SWEEPS = ["levels", "levels-coin-flip", "selectors", "refinement", "refinement-small", "sweeps", "sweeps-gold"]
+SWEEPS += ["student-size", "teacher-errors-00", "teacher-errors-25", "teacher-errors-50", "verdicts-50", "verdicts-85"]
+
+
+@pytest.mark.parametrize("name", [*SWEEPS, "paper-pecotd"])
 def test_a_sweep_shows_its_findings_and_uses_every_arm(name):
     config = load_config(paths.ROOT / "params" / f"{name}.yaml")
     shown = {arm for finding in config.ablate.findings.values() for arm in finding.arms}
@@ -66,8 +70,30 @@ def test_a_sweep_shows_its_findings_and_uses_every_arm(name):
         config.train.arms.keys() - shown - compared - {arm for arm, d in config.train.arms.items() if "against" in d}
     )
     assert not alone
-    assert set(config.ablate.alike) <= config.train.arms.keys()
+    made = with_labels(make_arms(config.train.arms, config.train), config.train.labels)
+    assert set(config.ablate.alike) <= made.keys()
     assert len(config.train.seeds) == 3
+
+
+@pytest.mark.parametrize("name", [name for name in SWEEPS if name != "selectors"])  # of whose arms three choose alike
+def test_the_runs_that_a_sweep_announces_are_those_of_its_arms(name):
+    """The comment at its top is what `make sweep` prints before it starts."""
+    path = paths.ROOT / "params" / f"{name}.yaml"
+    config = load_config(path)
+    [announced] = re.findall(r"\((\d+)\s+(?:# )?runs: about", path.read_text(encoding="utf-8"))
+    arms = with_labels(make_arms(config.train.arms, config.train), config.train.labels)
+    assert int(announced) == len(arms) * len(config.train.seeds)
+
+
+@pytest.mark.parametrize(("sweep", "key"), [("teacher-errors", "flaw_rate"), ("verdicts", "verdict_reliability")])
+def test_a_teachers_sweep_differs_in_its_value_alone(sweep, key):
+    configs = [load_config(path) for path in PROFILES if path.stem.startswith(f"{sweep}-")]
+    values = [getattr(config.teacher.simulated, key) for config in configs]
+    assert [f"{sweep}-{round(100 * value):02}" for value in values] == [config.profile for config in configs]
+    rest = [config.model_dump() | {"profile": None} for config in configs]
+    for one in rest:
+        del one["teacher"]["simulated"][key]
+    assert len(rest) >= 4 and all(one == rest[0] for one in rest)
 
 
 def test_params_yaml_is_the_default_profile_to_the_byte():

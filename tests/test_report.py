@@ -31,6 +31,8 @@ def repository(tmp_path, monkeypatch):
         (reports / place).parent.mkdir(parents=True, exist_ok=True)
     (reports / "metrics").mkdir()
     monkeypatch.setattr(report, "README", tmp_path / "README.md")
+    for name in ("CLAIMS", "COVERAGE"):
+        monkeypatch.setattr(report, name, tmp_path / "docs" / f"{name.lower()}.md")
     report.README.write_text(README, encoding="utf-8")
     return tmp_path
 
@@ -206,3 +208,26 @@ def test_readme_of_the_repository_is_current(monkeypatch):
         pytest.skip(f"reports/ is of profile {profile}; the README shows the default one's")
     readme = report.README.read_text(encoding="utf-8")
     assert report.with_results(readme, report.readme_block()) == readme
+
+
+def test_claims_and_coverage_are_written_once(monkeypatch):
+    write_reports()
+    monkeypatch.setattr(report.claims, "text", lambda: "claims\n")
+    monkeypatch.setattr(report.coverage, "text", lambda: "coverage\n")
+    assert report.main(["readme", "claims"]) == 0
+    assert report.CLAIMS.read_text(encoding="utf-8") == "claims\n"
+    before = report.COVERAGE.stat().st_mtime_ns
+    assert not report.update_claims()
+    assert report.COVERAGE.stat().st_mtime_ns == before
+
+
+def test_another_profiles_reports_leave_the_claims_alone():
+    write_reports(profile="smoke")
+    assert not report.update_claims()
+    assert not report.CLAIMS.exists()
+
+
+def test_an_unknown_text_is_refused_with_those_there_are(capsys):
+    write_reports()
+    assert report.main(["claim"]) == 1
+    assert "'claim'; allowed: nothing, for the page of contents, or readme, claims" in capsys.readouterr().err

@@ -1,0 +1,194 @@
+"""The ledger of claims: each verdict from hand-made records, missing ones said; docs/claims.md is current."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+from lib import claims, paths, report
+from lib.claims import NOT_RUN, UNTESTABLE, found, singly, together
+from lib.composition import profile_names
+from lib.config import load_config
+from lib.errors import UserError
+from lib.evidence import CONTRADICTED, SUPPORTED, UNSURE
+
+RISE = "+4.2 points [+1.1, +7.3], p = .012, p = .024 after Holm"
+FALL = "−4.2 points [−7.3, −1.1], p = .012, p = .024 after Holm"
+NULL = "not separated (+0.2 points [−1.0, +1.4], p = 1.00 after Holm; n = 400 × 3 seeds; a difference of 2.0 …)"
+ROWS = {("a", "b"): RISE, ("b", "a"): FALL, ("a", "c"): NULL}
+
+
+@pytest.fixture
+def records(tmp_path, monkeypatch):
+    """Patches the reports: a default profile, and a sweep of one pair."""
+    monkeypatch.setattr(paths, "REPORTS", tmp_path)
+    write(tmp_path, ROWS)
+    write(tmp_path / "sweeps" / "levels", {("a", "b"): NULL})
+
+
+def write(folder, rows):
+    (folder / "metrics").mkdir(parents=True)
+    (folder / "metrics" / "05_ablate.json").write_text(json.dumps({"questions": 400, "seeds": 3}))
+    (folder / "metrics" / "03_slc.json").write_text(
+        json.dumps({"slc_by_student": {"base": [1.8, 1.7, 1.9]}, "scored": {"base": 4800}})
+    )
+    (folder / "tables" / "05_ablate").mkdir(parents=True)
+    lines = "".join(f'{arm},{other},"{words}"\n' for (arm, other), words in rows.items())
+    (folder / "tables" / "05_ablate" / "comparisons.csv").write_text("arm,against,verdict\n" + lines, encoding="utf-8")
+    main = "arm,accuracy (%)\na,90.0 ± 1.0\nb,80.0 ± 10.0\n"
+    (folder / "tables" / "05_ablate" / "main.csv").write_text(main, encoding="utf-8")
+
+
+def claim(*tests):
+    return {"claim": "It helps.", "where": "table 1", "tests": list(tests)}
+
+
+def pairs(*pairs, expect="more", profile="default"):
+    return {"profile": profile, "pairs": list(pairs), "expect": expect}
+
+
+@pytest.mark.parametrize(
+    ("tests", "verdict"),
+    [
+        ([pairs(["a", "b"])], SUPPORTED),
+        ([pairs(["a", "b"], expect="less")], CONTRADICTED),
+        ([pairs(["a", "c"])], UNSURE),
+        ([pairs(["a", "c"], expect={"within": 3})], SUPPORTED),
+        ([pairs(["a", "b"], ["a", "c"])], UNSURE),  # one of two is separated
+        ([pairs(["a", "b"], ["b", "a"])], CONTRADICTED),
+        ([pairs(["a", "b"]), pairs(["a", "b"], profile="levels")], UNSURE),
+        ([{"profile": "default", "spread": ["a", "b"], "expect": "less"}], SUPPORTED),
+        ([{"profile": "default", "gains": [{"pair": ["a", "b"]}, {"pair": ["b", "a"]}], "expect": "more"}], SUPPORTED),
+        (
+            [{"profile": "levels", "gains": [{"pair": ["a", "b"]}, {"profile": "default", "pair": ["a", "b"]}],
+              "expect": "less"}],
+            UNSURE,  # [−1.0, +1.4] meets [+1.1, +7.3]
+        ),
+    ],
+)  # fmt: skip
+def test_each_verdict_from_its_records(records, tests, verdict):
+    assert found(claim(*tests)).verdict == verdict
+
+
+def test_a_level_is_tested_against_a_number_and_counted_in_rationales(records):
+    test = {"profile": "levels", "of": "base", "level": {"metrics": "03_slc", "key": ["slc_by_student", "base"]}}
+    one = found(claim({**test, "to": 1, "expect": "less"}))
+    assert (one.verdict, one.size) == (CONTRADICTED, "levels: 4,800 rationales")
+    assert one.results == ("base: 1.8 [1.7, 1.9] (levels)",)
+
+
+def test_results_carry_interval_profile_and_size(records):
+    one = found(claim(pairs(["a", "b"])))
+    assert one.results == ("a against b: +4.2 points [+1.1, +7.3], p = .024 after Holm (default)",)
+    assert (one.size, one.note) == ("default: 400 × 3 seeds", "")
+
+
+def test_a_claim_whose_records_are_missing_says_which_run_would_tell(records):
+    one = found(claim(pairs(["a", "b"], profile="selectors")))
+    assert (one.verdict, one.note, one.results) == (NOT_RUN, "selectors", ())
+    one = found(claim(pairs(["x", "y"])))
+    assert one.verdict == NOT_RUN
+    assert one.note.endswith("comparisons.csv has no row x against y")
+
+
+def test_what_is_there_is_judged_and_what_is_not_is_named(records):
+    one = found(claim(pairs(["a", "b"], ["a", "z"])))
+    assert (one.verdict, len(one.results)) == (SUPPORTED, 1)
+    assert one.note.endswith("no row a against z")
+
+
+def test_a_claim_that_takes_a_real_teacher_gives_the_reason():
+    one = found({"claim": "It is rated higher.", "where": "-", "untestable": "takes a judge"})
+    assert (one.verdict, one.note) == (UNTESTABLE, "takes a judge")
+
+
+def test_a_test_of_no_known_form_is_refused(records):
+    with pytest.raises(UserError, match="needs one of pairs, similar, spread, level, gains; given profile, expect"):
+        found(claim({"profile": "default", "expect": "more"}))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict"),
+    [
+        ([], NOT_RUN),
+        ([SUPPORTED, SUPPORTED], SUPPORTED),
+        ([SUPPORTED, UNSURE], UNSURE),
+        ([SUPPORTED, CONTRADICTED], CONTRADICTED),
+    ],
+)
+def test_several_tests_together(verdicts, verdict):
+    assert together(verdicts) == verdict
+
+
+def test_a_list_of_pairs_is_as_many_tests():
+    assert list(singly([pairs(["a", "b"], ["a", "c"])])) == [
+        {"profile": "default", "expect": "more", "pair": ["a", "b"]},
+        {"profile": "default", "expect": "more", "pair": ["a", "c"]},
+    ]
+
+
+def test_the_page_counts_verdicts_and_escapes_what_it_quotes(records, tmp_path, monkeypatch):
+    source = {
+        "claims": {"A paper": [claim(pairs(["a", "b"])) | {"claim": "a|b <i>helps</i>"}]},
+        "series": [{"title": "Errors", "profiles": ["default", "absent"], "pairs": [["a", "b"]]}],
+    }
+    monkeypatch.setattr(claims, "SOURCE", tmp_path / "claims.yaml")
+    claims.SOURCE.write_text(yaml.safe_dump(source), encoding="utf-8")
+    text = claims.text()
+    assert "| A paper | 1 | – | – | – | – |" in text
+    assert r"a\|b \<i\>helps\</i\>" in text
+    assert r"| default | +4.2 points \[+1.1, +7.3\], p = .024 after Holm |" in text
+    assert "| absent | not run yet |" in text
+
+
+# -- the committed files -----------------------------------------------------------------------------
+
+
+def test_docs_claims_is_current():
+    assert report.CLAIMS.read_text(encoding="utf-8") == claims.text(), "python -m lib.report claims writes it anew"
+
+
+def test_every_claim_is_tested_or_says_why_not():
+    for paper, listed in claims.load()["claims"].items():
+        for one in listed:
+            assert {"claim", "where"} <= set(one), (paper, one)
+            assert ("tests" in one) != ("untestable" in one), (paper, one["claim"])
+
+
+def test_the_profiles_and_arms_that_are_tested_exist():
+    """A claim that waits for a run waits in vain if no profile trains its arms."""
+    for test in every_test():
+        for profile, pair in named(test):
+            assert profile in profile_names()
+            config = load_config(paths.ROOT / "params" / f"{profile}.yaml")
+            arms = {*config.train.arms, *(f"{arm} (H)" for arm in config.train.arms if "gold" in config.train.labels)}
+            answering = {re.sub(r": (self-evaluated )?majority.*", "", name) for name in pair}
+            assert answering <= arms, (profile, pair)
+
+
+def every_test():
+    source = claims.load()
+    tests = [test for listed in source["claims"].values() for one in listed for test in singly(one.get("tests", []))]
+    series = [{"profile": p, "pair": pair} for s in source["series"] for p in s["profiles"] for pair in s["pairs"]]
+    return tests + series
+
+
+def named(test):
+    """The profiles of a test, each with the arms that it compares."""
+    for one in test.get("gains", [test]):
+        pair = one.get("pair", one.get("spread", []))
+        yield one.get("profile", test["profile"]), [*pair, *([one["alike"]] if "alike" in one else [])]
+
+
+def test_the_pairs_that_are_tested_will_be_compared():
+    """Against the arm that the recipe names, or against the first one of the finding's line."""
+    for test in every_test():
+        for one in test.get("gains", [test]):
+            table = one.get("table", claims.COMPARISONS)
+            if "pair" in one and table == claims.COMPARISONS:
+                profile = one.get("profile", test["profile"])
+                arms = load_config(paths.ROOT / "params" / f"{profile}.yaml").train.arms
+                arm, against = (name.removesuffix(" (H)") for name in one["pair"])
+                compared = arms[arm].get("against", [])
+                assert against in ([compared] if isinstance(compared, str) else compared), (profile, one["pair"])
