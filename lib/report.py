@@ -11,16 +11,20 @@ folder each with the same files.
 import json
 import re
 import sys
+from collections.abc import Sequence
 from html import escape, unescape
 from pathlib import Path
 
-from lib import paths
+import pandas as pd
+
+from lib import paths, provenance, summary
 from lib.config import load_config
 from lib.errors import UserError
 from lib.figures import save_figure, style
 from lib.figures_selection import grouped_dots
 from lib.records import write_atomically
 from lib.render import data_uri, markdown, page
+from lib.tables import save_table
 
 INDEX = paths.REPORTS / "index.html"
 README = paths.ROOT / "README.md"
@@ -35,11 +39,16 @@ BEGIN = "<!-- results: begin; written by `make reproduce`, do not edit -->"
 END = "<!-- results: end -->"
 
 SlcRow = tuple[str, str, str, float, float, float]  # task, student, profile; mean SLC and its interval
+Fact = tuple[str, str, str]  # what it is, what is said of it (Markdown), the address of what made it ("": none)
 
 
-def write_index() -> Path:
-    """Write reports/index.html: the main result, a card for each rendered notebook, and what the kept sweeps found."""
-    parts = ["<h1>What helped the small model</h1>", _main_result(), *map(_card, rendered()), _sweeps(), _mean_slc()]
+def write_index(known: Sequence[Fact] = ()) -> Path:
+    """Write reports/index.html: the answer in a minute, the main table and figure, a card for each page, the sweeps.
+
+    known   the answer (`facts`); without any the last notebook's headline stands there instead
+    """
+    parts = ["<h1>What helped the small model</h1>", _answer(known) or _headline(), _main_result()]
+    parts += ["<h2>Page by page</h2>", *map(_card, rendered()), _sweeps(), _mean_slc()]
     body = "\n".join(part for part in parts if part)
     write_atomically(INDEX, page("What helped the small model", body, '<a href="../README.md">README</a>'))
     return INDEX
@@ -94,18 +103,87 @@ def sweeps() -> list[Path]:
     return sorted(path.parent for path in SWEEPS.glob("*/index.html"))
 
 
+def write_plots() -> None:
+    """Numbers as rows for `dvc plots`, which draws no intervals: accuracy by arm, and the paired differences."""
+    found = metrics(HEADLINE)
+    for name, key in (("accuracy", "accuracy"), ("differences", "difference")):
+        rows = [(arm, 100 * share) for arm, share in found.get(key, {}).items()]
+        frame = pd.DataFrame(rows, columns=["arm" if key == "accuracy" else "pair", "points"])
+        save_table(frame, name, f"{name.capitalize()} on test questions, in points, by {frame.columns[0]}.", STAGE)
+
+
+def facts(ablate, profile: str, student, students, task: str, train) -> list[Fact]:
+    """What was asked, what was found, how surely, on what, at what cost, made with what; by sections of the settings.
+
+    None where the profile compares no arm with its match.
+    """
+    rows = summary.read_rows(HEADLINE_TABLE.with_name("comparisons.csv"))
+    if not (told := summary.found(rows, train.arms)):
+        return []
+    asked, judged, trained = (_metrics_or_none(name) for name in ("01_generate", "02_self_eval", "04_train"))
+    sure = summary.certainty(rows, metrics(HEADLINE)["questions"], len(train.seeds), ablate.alpha)
+    compared = _made(HEADLINE, f"table-{HEADLINE}-comparisons")
+    return [
+        ("Asked", summary.ASKED, ""),
+        ("Found", "\n".join(f"- {sentence}" for sentence in told), compared),
+        ("How sure", sure, compared),
+        ("Teacher", summary.teacher(asked), _made("01_generate", "table-01_generate-accuracy")),
+        ("Student", summary.student(student, students), _made("04_train", "table-04_train-arms")),
+        ("Cost", summary.cost([asked, judged], trained), _made("02_self_eval", "table-02_self_eval-cost")),
+        ("Made with", _made_with(profile, task, train.seeds), ""),
+        ("Where", _where(profile), ""),
+    ]
+
+
+def _made_with(profile: str, task: str, seeds: Sequence[int]) -> str:
+    """Settings and versions; those of requirements.txt, so that the page is the same wherever it is made."""
+    settings = f"profile `{profile}` (params.yaml), task `{task}`, training seeds {', '.join(map(str, seeds))}"
+    return f"{settings}; {summary.versions(_read(paths.ROOT / 'requirements.txt'))} (requirements.txt)."
+
+
+def _where(profile: str) -> str:
+    """Where to see what differs from machine to machine; a sweep's page is kept without it."""
+    page_of_it = "[provenance.html](provenance.html)" if profile == "default" else "`reports/provenance.html`"
+    return f"Commit, hardware and wall time: {page_of_it}, which `make reproduce` writes and Git does not keep."
+
+
+def _answer(known: Sequence[Fact]) -> str:
+    """The facts as a list of terms under the title; nothing without any."""
+    lines = [f"<dt>{what}</dt><dd>{markdown(said)}{_source(address)}</dd>" for what, said, address in known]
+    return '<dl class="answer headline">\n' + "\n".join(lines) + "\n</dl>" if lines else ""
+
+
+def _source(address: str) -> str:
+    return f'<p class="source"><a href="{escape(address)}">the cell that made it</a></p>' if address else ""
+
+
+def _made(name: str, element: str) -> str:
+    """The address of the cell in a notebook's page that made something; "" where there is no such page."""
+    path = paths.REPORTS / f"{name}.html"
+    return f"{name}.html{summary.anchor(_read(path), element)}" if path.exists() else ""
+
+
+def _metrics_or_none(name: str) -> dict:
+    return metrics(name) if (paths.REPORTS / "metrics" / f"{name}.json").exists() else {}
+
+
+def _headline() -> str:
+    return f'<aside class="headline">{markdown(metrics(HEADLINE)["headline"])}</aside>'
+
+
 def _main_result() -> str:
-    """The headline with its table and figure."""
+    """The main table and figure, each with the cell that made it."""
     figure = f'<img alt="{escape(_alternative(_read(HEADLINE_FIGURE)))}" src="{_inline(HEADLINE_FIGURE)}">'
-    headline = f'<aside class="headline">{markdown(metrics(HEADLINE)["headline"])}</aside>'
-    return f"{headline}\n{markdown(_read(HEADLINE_TABLE))}\n<figure>{figure}</figure>"
+    table = markdown(_read(HEADLINE_TABLE)) + _source(_made(HEADLINE, f"table-{HEADLINE}-main"))
+    made = _source(_made(HEADLINE, f"figure-{HEADLINE}-main"))
+    return f"<h2>The main table</h2>\n{table}\n<figure>{figure}</figure>{made}"
 
 
 def _card(name: str) -> str:
     """A notebook's title with a link, and its headline."""
     title = re.search(r"<title>(.*?)</title>", _read(paths.REPORTS / f"{name}.html"))
     heading = f'<h2><a href="{name}.html">{title.group(1) if title else name}</a></h2>'
-    return f'<div class="card">{heading}\n{markdown(metrics(name)["headline"])}</div>'
+    return f'<div class="card">{heading}\n{markdown(metrics(name)["headline"])}{_source(_made(name, "said"))}</div>'
 
 
 def _sweeps() -> str:
@@ -184,10 +262,13 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments == ["readme"]:
             update_readme()
+            provenance.write_page()
         else:
             cfg = load_config(stage="report")
             style(cfg.figures)
-            print(f"report: {write_index().relative_to(paths.ROOT)}")
+            write_plots()
+            answer = facts(cfg.ablate, cfg.profile, cfg.student, cfg.students, cfg.task, cfg.train)
+            print(f"report: {write_index(answer).relative_to(paths.ROOT)}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
