@@ -211,11 +211,13 @@ def _mean_slc() -> str:
         return ""
     note = "How much the question helps each student to predict the teacher's rationales, before it learns from them "
     note += "(1: not at all). Intervals of 95 % resample questions."
+    scored = [n for folder in present for n in metrics(SCORES, folder).get("scored", {}).values()]
+    note += f" n = {min(scored)} to {max(scored)} rationales a student." if scored else ""
     head = "".join(f"<th>{name}</th>" for name in ("task", "student", "profile", "mean SLC"))
     body = "\n".join(_slc_line(*row) for row in rows)
     table = f'<table class="results"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
     figure = _slc_figure(rows, note)
-    return f'<h2>Mean SLC by student and task</h2>\n{figure}\n<div class="table">{table}</div>'
+    return f'<h2>Mean SLC by student and task</h2>\n{figure}\n<div class="scroll">{table}</div>'
 
 
 def _slc_rows(found: dict) -> list[SlcRow]:
