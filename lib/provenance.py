@@ -64,22 +64,25 @@ def write_page() -> Path:
     """Write reports/provenance.html."""
     from lib.render import page  # here, because each stage imports this module to note its time, and no more
 
-    stages = _read()
-    times = {
-        name: f"{row['seconds']:.1f} s, ended {row['ended']}, commit {row['commit']}" for name, row in stages.items()
-    }
-    total = sum(row["seconds"] for row in stages.values())
     body = "\n".join([
         "<h1>Where these results were made</h1>",
         "<p>Written by <code>make reproduce</code> on this machine; not in Git, for it is another on every one.</p>",
-        "<h2>Machine</h2>", _table(machine()),
-        "<h2>Wall time</h2>",
-        f"<p>The last run of each stage that was not up to date, {total:.0f} s in all. Runs and answers that a stage "
-        "found, and did not make again, cost it nothing.</p>",
-        _table(times),
+        f"<h2>Machine</h2>\n{_table(machine())}",
+        f"<h2>Wall time</h2>\n{_wall_time(_read())}",
     ])  # fmt: skip
     write_atomically(page_path(), page("Where these results were made", body, '<a href="index.html">Contents</a>'))
     return page_path()
+
+
+def _wall_time(stages: Mapping[str, Mapping]) -> str:
+    if not stages:
+        return "<p>No stage has run here yet.</p>"
+    said = {
+        name: f"{row['seconds']:.1f} s, ended {row['ended']}, commit {row['commit']}" for name, row in stages.items()
+    }
+    total = sum(row["seconds"] for row in stages.values())
+    about = f"<p>Each stage's last run here, {total:.0f} s in all; answers and runs that it found cost it nothing.</p>"
+    return f"{about}\n{_table(said)}"
 
 
 def _table(rows: Mapping[str, str]) -> str:

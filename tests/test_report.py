@@ -92,7 +92,8 @@ def test_brackets_in_the_alternative_text_do_not_end_it():
 def test_index_shows_the_main_result_and_a_card_for_each_page():
     write_reports()
     text = report.write_index().read_text(encoding="utf-8")
-    assert text.count('<div class="card">') == 2 and text.index("04_train.html") < text.index("05_ablate.html")
+    assert text.count('<div class="card">') == 2
+    assert text.index('<h2><a href="04_train.html">') < text.index('<h2><a href="05_ablate.html">')
     assert "<strong>helped</strong>" in text and "<td>5 CoTs</td>" in text and 'alt="Bars."' in text
     assert faults(text) == []
 
