@@ -17,19 +17,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import paths, provenance, summary
+from lib import mean_slc, paths, provenance, summary
 from lib.config import load_config
 from lib.errors import UserError
-from lib.figures import save_figure, style
-from lib.figures_selection import grouped_dots
-from lib.records import write_atomically
+from lib.figures import style
+from lib.records import write_atomically, write_json
 from lib.render import data_uri, markdown, page
 from lib.tables import save_table
 
 INDEX = paths.REPORTS / "index.html"
 README = paths.ROOT / "README.md"
 SWEEPS = paths.REPORTS / "sweeps"
-STAGE = "report"  # by which its own figure is filed
+STAGE = mean_slc.STAGE  # by which its own tables and figure are filed
 SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
 # The one table and the one figure that answer the question; written by the last notebook.
 HEADLINE = "05_ablate"
@@ -38,7 +37,6 @@ HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
 BEGIN = "<!-- results: begin; written by `make reproduce`, do not edit -->"
 END = "<!-- results: end -->"
 
-SlcRow = tuple[str, str, str, float, float, float]  # task, student, profile; mean SLC and its interval
 Fact = tuple[str, str, str]  # what it is, what is said of it (Markdown), the address of what made it ("": none)
 
 
@@ -135,6 +133,15 @@ def facts(ablate, profile: str, student, students, task: str, train) -> list[Fac
     ]
 
 
+def write_summary() -> None:
+    """The few numbers that `dvc metrics show` and `dvc exp show` compare: a column each, so no text among them."""
+    asked, scored, trained, last = (_metrics_or_none(n) for n in ("01_generate", SCORES, "04_train", HEADLINE))
+    shares = {split: row["share"] for split, row in asked.get("accuracy", {}).items()}
+    numbers = {"accuracy": last.get("accuracy"), "difference": last.get("difference"), "teacher": shares}
+    numbers |= {"auc": scored.get("auc"), "runs": trained.get("runs"), "million_tokens": trained.get("million_tokens")}
+    write_json(paths.REPORTS / "metrics" / "summary.json", {name: n for name, n in numbers.items() if n})
+
+
 def _made_with(profile: str, task: str, seeds: Sequence[int]) -> str:
     """Settings and versions; those of requirements.txt, so that the page is the same wherever it is made."""
     settings = f"profile `{profile}` (params.yaml), task `{task}`, training seeds {', '.join(map(str, seeds))}"
@@ -203,44 +210,9 @@ def _sweep_card(folder: Path) -> str:
 
 
 def _mean_slc() -> str:
-    """Mean SLC by student and task (PeCoTD, figure 4), over this profile and the kept sweeps; nothing without any."""
+    """Mean SLC by student and task over this profile and the kept sweeps; nothing where no stage scored."""
     folders = [paths.REPORTS, *sweeps()]
-    present = [folder for folder in folders if (folder / "metrics" / f"{SCORES}.json").exists()]
-    rows = sorted(row for folder in present for row in _slc_rows(metrics(SCORES, folder)))
-    if not rows:
-        return ""
-    note = "How much the question helps each student to predict the teacher's rationales, before it learns from them "
-    note += "(1: not at all). Intervals of 95 % resample questions."
-    scored = [n for folder in present for n in metrics(SCORES, folder).get("scored", {}).values()]
-    note += f" n = {min(scored)} to {max(scored)} rationales a student." if scored else ""
-    head = "".join(f"<th>{name}</th>" for name in ("task", "student", "profile", "mean SLC"))
-    body = "\n".join(_slc_line(*row) for row in rows)
-    table = f'<table class="results"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
-    figure = _slc_figure(rows, note)
-    return f'<h2>Mean SLC by student and task</h2>\n{figure}\n<div class="scroll">{table}</div>'
-
-
-def _slc_rows(found: dict) -> list[SlcRow]:
-    """One notebook's mean SLC, a row a student; none where it does not say."""
-    where = [str(found.get(key, "–")) for key in ("task", "profile")]
-    return [(where[0], student, where[1], *own) for student, own in found.get("slc_by_student", {}).items()]
-
-
-def _slc_line(task: str, student: str, profile: str, mean: float, low: float, high: float) -> str:
-    cells = (task, student, profile, f"{mean:.3f} [{low:.3f}, {high:.3f}]")
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-
-
-def _slc_figure(rows: list[SlcRow], note: str) -> str:
-    """The same rows as dots with their intervals, a group for each task and profile."""
-    groups: dict[str, dict[str, tuple[float, float, float]]] = {}
-    for task, student, profile, *own in rows:
-        groups.setdefault(f"{task}, profile {profile}", {})[student] = tuple(own)
-    figure = grouped_dots(groups, "mean SLC (1 = the question does not help)", reference=1, text="{:.2f}".format)
-    said = "; ".join(
-        f"{name}: {', '.join(f'{s} {own[0]:.2f}' for s, own in of.items())}" for name, of in groups.items()
-    )
-    return save_figure(figure, "mean-slc", note, f"Dot plot of mean SLC. {said}.", STAGE).data
+    return mean_slc.section([metrics(SCORES, f) for f in folders if (f / "metrics" / f"{SCORES}.json").exists()])
 
 
 def _alternative(svg: str) -> str:
@@ -269,6 +241,7 @@ def main(arguments: list[str]) -> int:
             cfg = load_config(stage="report")
             style(cfg.figures)
             write_plots()
+            write_summary()
             answer = facts(cfg.ablate, cfg.profile, cfg.student, cfg.students, cfg.task, cfg.train)
             print(f"report: {write_index(answer).relative_to(paths.ROOT)}")
     except UserError as error:
