@@ -50,9 +50,7 @@ pull: $(READY)   ## fetch the default profile's teacher rows and headline studen
 	@python -m dvc pull
 
 keep: $(READY)   ## stores and runs into DVC's cache too, so that dvc push, dvc pull and queued experiments have them
-	@python -m dvc status --quiet || { echo "error: something is not up to date; make reproduce comes first" >&2; exit 1; }
-	@sed -i.partial 's/{cache: false, persist: true}/{persist: true}/' dvc.yaml && rm dvc.yaml.partial && python -m dvc commit --force --quiet
-	@echo "dvc.yaml keeps stores and runs now; commit it, and push to a remote of your own: dvc remote add --default --local mine ...; dvc push"
+	@bash .ci/keep
 
 clean:           ## delete what is under way and what can be made again at no cost; never data/ or reports/
 	@rm -rf scratch reports/_failed .pytest_cache .ruff_cache .hypothesis && find lib tests -name __pycache__ -prune -exec rm -rf {} +
