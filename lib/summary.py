@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 ASKED = (
-    "Does a small student learn more from several chains of thought (CoTs) of a teacher, and from self-evaluation (SE), "
-    "which is to judge them, than from the teacher's labels alone, at equal compute?"
+    "Does a small student learn more from several chains of thought (CoTs) of a teacher, and from judging them "
+    "(self-evaluation, SE), than from the teacher's labels alone, at equal compute?"
 )
 NOT_SEPARATED = re.compile(r"not separated \((?P<effect>[^\]]*\]),? ?(?P<rest>.*)\)")
 SEPARATED = re.compile(r"(?P<effect>[+−-]?[\d.]+ points \[[^\]]*\]),? ?(?P<rest>.*)")

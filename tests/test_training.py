@@ -4,6 +4,7 @@ import copy
 import json
 from dataclasses import replace
 from functools import cached_property
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -418,7 +419,7 @@ def test_a_gpu_takes_the_fused_optimizer_and_pinned_memory(monkeypatch, tmp_path
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     assert make_optimizer(fresh().model, replace(PLAN, optimizer="adamw")).defaults["fused"] is (gpu or None)
     asked = {}
-    monkeypatch.setattr(training, "TrainingArguments", lambda **own: asked.update(own))
+    monkeypatch.setattr(training, "TrainingArguments", lambda **own: asked.update(own) or SimpleNamespace(n_gpu=1))
     training._arguments(PLAN, tmp_path, False, 1)
     assert (asked["dataloader_pin_memory"], asked["use_cpu"]) == (gpu, not gpu)
 
