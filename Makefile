@@ -8,13 +8,13 @@ export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 READY := $(VENV)/ready
 
-.PHONY: help reproduce estimate smoke sweep export push-student test test-all bench lint profile pull clean
+.PHONY: help reproduce estimate smoke sweep export push-student keep test test-all bench lint profile pull clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+: .*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 reproduce: $(READY)  ## run what is not up to date, from the questions to the report
-	@python -m lib.inputs && python -m dvc repro && python -m lib.report readme claims && echo "report: $(CURDIR)/reports/index.html"
+	@python -m lib.inputs && python -m dvc repro && python -m lib.report readme claims provenance && echo "report: $(CURDIR)/reports/index.html"
 
 estimate: $(READY)  ## [P=name] what the teacher's answers will cost by params.yaml, or by a profile; nothing is sent
 	@python -m lib.estimate $(if $(P),"params/$(P).yaml")
@@ -48,6 +48,9 @@ profile: $(READY)  ## P=name [SET="a.b=value ..."]: put params/name.yaml in plac
 
 pull: $(READY)   ## fetch the default profile's teacher rows and headline student
 	@python -m dvc pull
+
+keep: $(READY)   ## stores and runs into DVC's cache too, so that dvc push, dvc pull and queued experiments have them
+	@bash .ci/keep
 
 clean:           ## delete what is under way and what can be made again at no cost; never data/ or reports/
 	@rm -rf scratch reports/_failed .pytest_cache .ruff_cache .hypothesis && find lib tests -name __pycache__ -prune -exec rm -rf {} +

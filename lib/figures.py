@@ -33,6 +33,7 @@ GREY = "#767676"
 COLUMNS = 3  # panels beside each other
 BESIDE = 20  # letters of a name, up to which two of them have room beside each other
 ACROSS = 40  # letters of a name that fit the width of the axes
+CONTRAST = 4.5  # of text and its ground, at least
 HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 
@@ -159,6 +160,25 @@ def curves(
     return figure
 
 
+def contrast(colour, ground="white") -> float:
+    """How well text of a colour stands out from its ground, 1 to 21 (WCAG 2); 4.5 is what small text needs."""
+    light = sorted(_luminance(mpl.colors.to_rgb(part)) for part in (colour, ground))
+    return (light[1] + 0.05) / (light[0] + 0.05)
+
+
+def readable(colour) -> tuple[float, float, float]:
+    """The colour, darkened until it can be read as text on white."""
+    found = tuple(0.75 * part for part in mpl.colors.to_rgb(colour))
+    while contrast(found) < CONTRAST:
+        found = tuple(0.95 * part for part in found)
+    return found
+
+
+def _luminance(rgb: Sequence[float]) -> float:
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def direct_labels(ax: Axes, names: Sequence[str]) -> None:
     """Names above the axes, each in the colour of its line: names[i] belongs to colour Ci.
 
@@ -167,10 +187,9 @@ def direct_labels(ax: Axes, names: Sequence[str]) -> None:
     lifts = _lifts(names)
     line = 1.3 * mpl.rcParams["font.size"]  # points
     for i, (name, lift) in enumerate(zip(names, lifts)):
-        dark = [0.75 * part for part in mpl.colors.to_rgb(f"C{i}")]  # readable as text on white
         ax.annotate(
             textwrap.fill(name, ACROSS), (0 if any(lifts) else i / len(names), 1), (0, 5 + lift * line),
-            xycoords="axes fraction", textcoords="offset points", color=dark, va="bottom", weight="bold",
+            xycoords="axes fraction", textcoords="offset points", color=readable(f"C{i}"), va="bottom", weight="bold",
         )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from pandas.api.types import is_numeric_dtype
 
 from lib.errors import UserError
 from lib.evaluate import Calibration
-from lib.figures import GREY, HALO, WIDTH, direct_labels
+from lib.figures import GREY, HALO, WIDTH, direct_labels, readable
 
 STYLES = ("-", "--", ":", "-.")
 MARKERS = "os^Dv"
@@ -158,8 +157,7 @@ def _name_ends(ax: Axes, ends: Sequence[tuple[str, float]]) -> None:
     tallest = max(text.count("\n") + 1 for text in texts)
     heights = apart([value for _, value in ends], 0.075 * tallest * (high - low))
     for i, (text, height) in enumerate(zip(texts, heights)):
-        dark = [0.75 * part for part in mpl.colors.to_rgb(f"C{i}")]  # readable as text on white
         ax.annotate(
             text, (1, height), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-            va="center", color=dark, weight="bold", size="small", annotation_clip=False,
+            va="center", color=readable(f"C{i}"), weight="bold", size="small", annotation_clip=False,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.errors import UserError
-from lib.figures import GREY, HALO, WIDTH
+from lib.figures import GREY, HALO, WIDTH, contrast
 from lib.findings import Overlap, agreement_of_all
 
 MARKERS = "osD^vP*X"
@@ -91,9 +91,9 @@ def stacked_shares(table: pd.DataFrame, xlabel: str) -> Figure:
         left = 0.0
         for share, colour in zip(own, colours):
             ax.barh(y, 100 * share, left=100 * left, height=0.5, color=colour, edgecolor="white")
-            dark = mpl.colors.rgb_to_hsv(colour)[2] < 0.75
+            ink = max(("white", "black"), key=lambda tone, ground=colour: contrast(tone, ground))
             label = f"{100 * share:.0f}" if share >= 0.08 else ""
-            ax.text(100 * (left + share / 2), y, label, ha="center", va="center", color="white" if dark else "black")
+            ax.text(100 * (left + share / 2), y, label, ha="center", va="center", color=ink)
             left += share
         ax.text(0, y - 0.29, name, va="bottom")
     ax.set(xlabel=xlabel, yticks=[], xlim=(0, 100), ylim=(len(table) - 0.6, -0.75))

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lib import paths
+from lib import paths, provenance
 from lib.errors import UserError
 from lib.kernel import kernel_of_this_interpreter
 from lib.records import write_atomically
@@ -187,7 +187,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\n{chosen.name}: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
-    print(f"{chosen.name}: {time.monotonic() - begun:.1f} s, {page.relative_to(paths.ROOT)}")
+    seconds = time.monotonic() - begun
+    provenance.note_stage(chosen.name, seconds)
+    print(f"{chosen.name}: {seconds:.1f} s, {page.relative_to(paths.ROOT)}")
     return 0
 
 

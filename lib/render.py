@@ -175,7 +175,13 @@ def _cell(cell) -> str:
     outputs = "" if "headline" in _tags(cell) else _outputs(cell)
     summary = f"code <span>{html.escape(_first_words(cell.source))}</span>"
     folded = f'<details class="code"><summary>{summary}</summary>{_code(cell.source, PythonLexer())}</details>'
-    return f"<section>{folded}{outputs}</section>"
+    return f"<section{_anchor(cell)}>{folded}{outputs}</section>"
+
+
+def _anchor(cell) -> str:
+    """The cell's own id, by which other pages link to it; a cell tagged `headline` is found by its class."""
+    name = f' id="{html.escape(cell.id)}"' if cell.get("id") else ""
+    return name + (' class="said"' if "headline" in _tags(cell) else "")
 
 
 def _first_words(source: str) -> str:

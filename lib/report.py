@@ -2,7 +2,8 @@
 
     python -m lib.report            # reports/index.html, from the pages, metrics, tables and figures in reports/
     python -m lib.report readme     # the part of README.md between the two markers
-    python -m lib.report claims     # docs/claims.md and docs/coverage.md; both words may be given together
+    python -m lib.report claims     # docs/claims.md and docs/coverage.md
+    python -m lib.report provenance # reports/provenance.html, what differs from machine to machine; words may be joined
 
 Every notebook's metrics file, reports/metrics/<notebook>.json, holds its headline as Markdown under "headline" and the
 profile under "profile", beside its numbers. Below reports/sweeps/ lie the reports of other profiles (`make sweep`), a
@@ -12,22 +13,25 @@ folder each with the same files.
 import json
 import re
 import sys
+from collections.abc import Sequence
 from html import escape, unescape
 from pathlib import Path
 
-from lib import claims, coverage, paths
+import pandas as pd
+
+from lib import claims, coverage, mean_slc, paths, provenance, summary
 from lib.config import load_config
 from lib.errors import UserError
-from lib.figures import save_figure, style
-from lib.figures_selection import grouped_dots
-from lib.records import write_atomically
+from lib.figures import style
+from lib.records import write_atomically, write_json
 from lib.render import data_uri, markdown, page
+from lib.tables import save_table
 
 INDEX = paths.REPORTS / "index.html"
 README = paths.ROOT / "README.md"
 CLAIMS, COVERAGE = paths.ROOT / "docs" / "claims.md", paths.ROOT / "docs" / "coverage.md"
 SWEEPS = paths.REPORTS / "sweeps"
-STAGE = "report"  # by which its own figure is filed
+STAGE = mean_slc.STAGE  # by which its own tables and figure are filed
 SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
 # The one table and the one figure that answer the question; written by the last notebook.
 HEADLINE = "05_ablate"
@@ -36,12 +40,16 @@ HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
 BEGIN = "<!-- results: begin; written by `make reproduce`, do not edit -->"
 END = "<!-- results: end -->"
 
-SlcRow = tuple[str, str, str, float, float, float]  # task, student, profile; mean SLC and its interval
+Fact = tuple[str, str, str]  # what it is, what is said of it (Markdown), the address of what made it ("": none)
 
 
-def write_index() -> Path:
-    """Write reports/index.html: the main result, a card for each rendered notebook, and what the kept sweeps found."""
-    parts = ["<h1>What helped the small model</h1>", _main_result(), *map(_card, rendered()), _sweeps(), _mean_slc()]
+def write_index(known: Sequence[Fact] = ()) -> Path:
+    """Write reports/index.html: the answer in a minute, the main table and figure, a card for each page, the sweeps.
+
+    known   the answer (`facts`); without any the last notebook's headline stands there instead
+    """
+    parts = ["<h1>What helped the small model</h1>", _answer(known) or _headline(), _main_result()]
+    parts += ["<h2>Page by page</h2>", *map(_card, rendered()), _sweeps(), _mean_slc()]
     body = "\n".join(part for part in parts if part)
     write_atomically(INDEX, page("What helped the small model", body, '<a href="../README.md">README</a>'))
     return INDEX
@@ -107,18 +115,96 @@ def sweeps() -> list[Path]:
     return sorted(path.parent for path in SWEEPS.glob("*/index.html"))
 
 
+def write_plots() -> None:
+    """Numbers as rows for `dvc plots`, which draws no intervals: accuracy by arm, and the paired differences."""
+    found = metrics(HEADLINE)
+    for name, key in (("accuracy", "accuracy"), ("differences", "difference")):
+        rows = [(arm, 100 * share) for arm, share in found.get(key, {}).items()]
+        frame = pd.DataFrame(rows, columns=["arm" if key == "accuracy" else "pair", "points"])
+        save_table(frame, name, f"{name.capitalize()} on test questions, in points, by {frame.columns[0]}.", STAGE)
+
+
+def facts(ablate, profile: str, student, students, task: str, train) -> list[Fact]:
+    """What was asked, what was found, how surely, on what, at what cost, made with what; by sections of the settings.
+
+    None where the profile compares no arm with its match.
+    """
+    rows = summary.read_rows(HEADLINE_TABLE.with_name("comparisons.csv"))
+    if not (told := summary.found(rows, train.arms)):
+        return []
+    asked, judged, trained = (_metrics_or_none(name) for name in ("01_generate", "02_self_eval", "04_train"))
+    sure = summary.certainty(rows, metrics(HEADLINE)["questions"], len(train.seeds), ablate.alpha)
+    compared = _made(HEADLINE, f"table-{HEADLINE}-comparisons")
+    return [
+        ("Asked", summary.ASKED, ""),
+        ("Found", "\n".join(f"- {sentence}" for sentence in told), compared),
+        ("How sure", sure, compared),
+        ("Teacher", summary.teacher(asked), _made("01_generate", "table-01_generate-accuracy")),
+        ("Student", summary.student(student, students), _made("04_train", "table-04_train-arms")),
+        ("Cost", summary.cost([asked, judged], trained), _made("02_self_eval", "table-02_self_eval-cost")),
+        ("Made with", _made_with(profile, task, train.seeds), ""),
+        ("Where", _where(profile), ""),
+    ]
+
+
+def write_summary() -> None:
+    """The few numbers that `dvc metrics show` and `dvc exp show` compare: a column each, so no text among them."""
+    asked, scored, trained, last = (_metrics_or_none(n) for n in ("01_generate", SCORES, "04_train", HEADLINE))
+    shares = {split: row["share"] for split, row in asked.get("accuracy", {}).items()}
+    numbers = {"accuracy": last.get("accuracy"), "difference": last.get("difference"), "teacher": shares}
+    numbers |= {"auc": scored.get("auc"), "runs": trained.get("runs"), "million_tokens": trained.get("million_tokens")}
+    write_json(paths.REPORTS / "metrics" / "summary.json", {name: n for name, n in numbers.items() if n})
+
+
+def _made_with(profile: str, task: str, seeds: Sequence[int]) -> str:
+    """Settings and versions; those of requirements.txt, so that the page is the same wherever it is made."""
+    settings = f"profile `{profile}` (params.yaml), task `{task}`, training seeds {', '.join(map(str, seeds))}"
+    return f"{settings}; {summary.versions(_read(paths.ROOT / 'requirements.txt'))} (requirements.txt)."
+
+
+def _where(profile: str) -> str:
+    """Where to see what differs from machine to machine; a sweep's page is kept without it."""
+    page_of_it = "[provenance.html](provenance.html)" if profile == "default" else "`reports/provenance.html`"
+    return f"Commit, hardware and wall time: {page_of_it}, which `make reproduce` writes and Git does not keep."
+
+
+def _answer(known: Sequence[Fact]) -> str:
+    """The facts as a list of terms under the title; nothing without any."""
+    lines = [f"<dt>{what}</dt><dd>{markdown(said)}{_source(address)}</dd>" for what, said, address in known]
+    return '<dl class="answer headline">\n' + "\n".join(lines) + "\n</dl>" if lines else ""
+
+
+def _source(address: str) -> str:
+    return f'<p class="source"><a href="{escape(address)}">the cell that made it</a></p>' if address else ""
+
+
+def _made(name: str, element: str) -> str:
+    """The address of the cell in a notebook's page that made something; "" where there is no such page."""
+    path = paths.REPORTS / f"{name}.html"
+    return f"{name}.html{summary.anchor(_read(path), element)}" if path.exists() else ""
+
+
+def _metrics_or_none(name: str) -> dict:
+    return metrics(name) if (paths.REPORTS / "metrics" / f"{name}.json").exists() else {}
+
+
+def _headline() -> str:
+    return f'<aside class="headline">{markdown(metrics(HEADLINE)["headline"])}</aside>'
+
+
 def _main_result() -> str:
-    """The headline with its table and figure."""
+    """The main table and figure, each with the cell that made it."""
     figure = f'<img alt="{escape(_alternative(_read(HEADLINE_FIGURE)))}" src="{_inline(HEADLINE_FIGURE)}">'
-    headline = f'<aside class="headline">{markdown(metrics(HEADLINE)["headline"])}</aside>'
-    return f"{headline}\n{markdown(_read(HEADLINE_TABLE))}\n<figure>{figure}</figure>"
+    table = markdown(_read(HEADLINE_TABLE)) + _source(_made(HEADLINE, f"table-{HEADLINE}-main"))
+    made = _source(_made(HEADLINE, f"figure-{HEADLINE}-main"))
+    return f"<h2>The main table</h2>\n{table}\n<figure>{figure}</figure>{made}"
 
 
 def _card(name: str) -> str:
     """A notebook's title with a link, and its headline."""
     title = re.search(r"<title>(.*?)</title>", _read(paths.REPORTS / f"{name}.html"))
     heading = f'<h2><a href="{name}.html">{title.group(1) if title else name}</a></h2>'
-    return f'<div class="card">{heading}\n{markdown(metrics(name)["headline"])}</div>'
+    return f'<div class="card">{heading}\n{markdown(metrics(name)["headline"])}{_source(_made(name, "said"))}</div>'
 
 
 def _sweeps() -> str:
@@ -138,42 +224,9 @@ def _sweep_card(folder: Path) -> str:
 
 
 def _mean_slc() -> str:
-    """Mean SLC by student and task (PeCoTD, figure 4), over this profile and the kept sweeps; nothing without any."""
+    """Mean SLC by student and task over this profile and the kept sweeps; nothing where no stage scored."""
     folders = [paths.REPORTS, *sweeps()]
-    present = [folder for folder in folders if (folder / "metrics" / f"{SCORES}.json").exists()]
-    rows = sorted(row for folder in present for row in _slc_rows(metrics(SCORES, folder)))
-    if not rows:
-        return ""
-    note = "How much the question helps each student to predict the teacher's rationales, before it learns from them "
-    note += "(1: not at all). Intervals of 95 % resample questions."
-    head = "".join(f"<th>{name}</th>" for name in ("task", "student", "profile", "mean SLC"))
-    body = "\n".join(_slc_line(*row) for row in rows)
-    table = f'<table class="results"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
-    figure = _slc_figure(rows, note)
-    return f'<h2>Mean SLC by student and task</h2>\n{figure}\n<div class="table">{table}</div>'
-
-
-def _slc_rows(found: dict) -> list[SlcRow]:
-    """One notebook's mean SLC, a row a student; none where it does not say."""
-    where = [str(found.get(key, "–")) for key in ("task", "profile")]
-    return [(where[0], student, where[1], *own) for student, own in found.get("slc_by_student", {}).items()]
-
-
-def _slc_line(task: str, student: str, profile: str, mean: float, low: float, high: float) -> str:
-    cells = (task, student, profile, f"{mean:.3f} [{low:.3f}, {high:.3f}]")
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-
-
-def _slc_figure(rows: list[SlcRow], note: str) -> str:
-    """The same rows as dots with their intervals, a group for each task and profile."""
-    groups: dict[str, dict[str, tuple[float, float, float]]] = {}
-    for task, student, profile, *own in rows:
-        groups.setdefault(f"{task}, profile {profile}", {})[student] = tuple(own)
-    figure = grouped_dots(groups, "mean SLC (1 = the question does not help)", reference=1, text="{:.2f}".format)
-    said = "; ".join(
-        f"{name}: {', '.join(f'{s} {own[0]:.2f}' for s, own in of.items())}" for name, of in groups.items()
-    )
-    return save_figure(figure, "mean-slc", note, f"Dot plot of mean SLC. {said}.", STAGE).data
+    return mean_slc.section([metrics(SCORES, f) for f in folders if (f / "metrics" / f"{SCORES}.json").exists()])
 
 
 def _alternative(svg: str) -> str:
@@ -194,7 +247,7 @@ def _read(path: Path) -> str:
 
 def _update(name: str) -> None:
     """Bring one of the texts up to date by its name on the command line."""
-    known = {"readme": update_readme, "claims": update_claims}
+    known = {"readme": update_readme, "claims": update_claims, "provenance": provenance.write_page}
     if name not in known:
         raise UserError(f"lib.report: {name!r}; allowed: nothing, for the page of contents, or {', '.join(known)}")
     known[name]()
@@ -209,7 +262,10 @@ def main(arguments: list[str]) -> int:
         else:
             cfg = load_config(stage="report")
             style(cfg.figures)
-            print(f"report: {write_index().relative_to(paths.ROOT)}")
+            write_plots()
+            write_summary()
+            answer = facts(cfg.ablate, cfg.profile, cfg.student, cfg.students, cfg.task, cfg.train)
+            print(f"report: {write_index(answer).relative_to(paths.ROOT)}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -43,7 +43,7 @@ def save_table(
     csv = frame.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     write_atomically(artefact_path(paths.TABLES, stage, name, "csv"), csv)
     write_atomically(artefact_path(paths.TABLES, stage, name, "md"), _markdown(cells, numeric, caption, note))
-    return HTML(_html(cells, numeric, caption, note))
+    return HTML(_html(cells, numeric, caption, note, f"table-{stage}-{name}"))
 
 
 def percent(share: float) -> str:
@@ -120,12 +120,12 @@ def _plain(text: str) -> str:
     return MARKDOWN.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;")
 
 
-def _html(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: str | None) -> str:
+def _html(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: str | None, anchor: str) -> str:
     head = _row("th", cells, numeric)
     body = "\n".join(_row("td", row, numeric) for row in zip(*cells.values()))
     below = f'\n<p class="note">{escape(note)}</p>' if note else ""
     return (
-        f'<div class="table"><table class="results"><caption>{escape(caption)}</caption>\n'
+        f'<div class="table" id="{anchor}"><table class="results"><caption>{escape(caption)}</caption>\n'
         f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table>{below}</div>"
     )
 

@@ -15,7 +15,7 @@ import pytest
 
 from lib import figures, paths
 from lib.errors import UserError
-from lib.figures import arm_plot, curves, distribution, save_figure, style
+from lib.figures import CONTRAST, arm_plot, contrast, curves, distribution, readable, save_figure, style
 
 ARMS = {"standard": (61.0, 59.0, 63.0), "5 CoTs": (90.0, float("nan"), float("nan"))}
 DRAW = """
@@ -163,3 +163,14 @@ def test_curves_show_mean_and_band_over_seeds_for_each_arm():
     assert list(first.lines[-1].get_ydata()) == [70, 90]
     band = first.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (pytest.approx(70 - 200**0.5), pytest.approx(90))  # std of 60 and 80 is √200
+
+
+def test_contrast_of_black_and_of_like_colours():
+    """The two ends of the scale of WCAG 2, whichever of the two is the text."""
+    assert contrast("black") == contrast("white", "black") == pytest.approx(21)
+    assert contrast("#767676") == pytest.approx(4.54, abs=0.01) and contrast("white") == 1
+
+
+@pytest.mark.parametrize("colour", ["yellow", "white", "black", *mpl.colors.TABLEAU_COLORS])
+def test_any_colour_can_be_made_readable(colour):
+    assert contrast(readable(colour)) >= CONTRAST

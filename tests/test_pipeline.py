@@ -4,6 +4,8 @@ Tests that change something work in a copy of that clone, which holds its data, 
 """
 
 import base64
+import csv
+import io
 import json
 import os
 import random
@@ -278,6 +280,83 @@ def test_killed_at_random_moments_it_resumes(reproduced, tmp_path):
     for stage, name in (("04_train", "runs"), ("05_ablate", "runs")):
         folders = [sorted(p.name for p in (c.folder / "data" / stage / name).iterdir()) for c in (clone, reproduced)]
         assert folders[0] == folders[1]
+
+
+@pytest.fixture
+def committed(copy) -> Clone:
+    """A copy whose results are committed, as a user's are who tries experiments."""
+    for command in (["config", "user.name", "a"], ["config", "user.email", "a@b.c"], ["add", "--all"]):
+        assert copy.run("git", *command).returncode == 0
+    assert copy.run("git", "commit", "--quiet", "--message", "results").returncode == 0
+    return copy
+
+
+def done(result: subprocess.CompletedProcess) -> str:
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.mark.slow
+def test_metrics_and_plots_are_shown_and_an_experiment_is_compared(committed, tmp_path):
+    shown = json.loads(done(committed.run("dvc", "metrics", "show", "--json")))[""]["data"]
+    assert set(shown) == {"reports/metrics/summary.json"}  # few, and numbers only: a column each
+    assert set(shown["reports/metrics/summary.json"]["data"]["accuracy"]) >= set(smoke()["train"]["arms"])
+    done(committed.run("dvc", "plots", "show", "-o", str(tmp_path / "plots")))
+    page = (tmp_path / "plots" / "index.html").read_text(encoding="utf-8")
+    assert "Test accuracy" in page and "Paired differences in test accuracy" in page
+    drawn = {path.name for path in (tmp_path / "plots" / "static").iterdir()}
+    assert {"workspace_reports_figures_05_ablate_main.svg", "workspace_reports_figures_04_train_curves.svg"} <= drawn
+
+    steps = smoke()["train"]["steps"] + 1
+    ran = done(committed.run("dvc", "exp", "run", "--name", "longer", "-S", f"train.steps={steps}"))
+    assert stages_run(ran) == ["train", "ablate", "report"]
+    changed = json.loads(done(committed.run("dvc", "metrics", "diff", "HEAD", "--json")))
+    assert changed["reports/metrics/summary.json"]["million_tokens"]["diff"] > 0
+    table = csv.DictReader(io.StringIO(done(committed.run("dvc", "exp", "show", "--csv"))))
+    assert [row["train.steps"] for row in table if row["Experiment"] == "longer"] == [str(steps)]
+
+
+@pytest.mark.slow
+def test_kept_stores_and_checkpoints_come_back_and_a_queued_experiment_finds_them(committed, tmp_path):
+    """In a fresh clone, from a folder as remote: nothing to run, and a new setting of the tests trains nothing."""
+    done(committed.run("bash", ".ci/keep"))
+    done(committed.run("git", "commit", "--quiet", "--all", "--message", "keep"))
+    remote = ("dvc", "remote", "add", "--default", "--local", "mine", str(tmp_path / "a remote"))
+    done(committed.run(*remote))
+    done(committed.run("dvc", "push"))
+    fresh = Clone(tmp_path / "fresh")
+    subprocess.run(["git", "clone", "--quiet", str(committed.folder), str(fresh.folder)], check=True)
+    for command in (remote, ("git", "config", "user.name", "a"), ("git", "config", "user.email", "a@b.c")):
+        done(fresh.run(*command))
+    done(fresh.run("dvc", "pull"))
+    assert UP_TO_DATE in fresh.run("dvc", "status").stdout
+    for kept in ("01_generate/store.jsonl", "02_self_eval/store.jsonl", "04_train/runs", "05_ablate/inference"):
+        assert files_below(fresh.folder / "data" / kept) == files_below(committed.folder / "data" / kept) != {}
+
+    done(fresh.run("dvc", "exp", "run", "--queue", "--name", "fewer", "-S", "ablate.bootstrap=400"))
+    done(fresh.run("dvc", "queue", "start"))
+    end = time.monotonic() + 900
+    while re.search(r"Queued|Running", done(fresh.run("dvc", "queue", "status"))) and time.monotonic() < end:
+        time.sleep(3)
+    assert "Success" in fresh.run("dvc", "queue", "status").stdout
+    log = fresh.run("dvc", "queue", "logs", "fewer")
+    assert re.search(r"^0 runs trained, \d+ found$", log.stdout + log.stderr, re.MULTILINE)
+    assert "fewer" in done(fresh.run("dvc", "exp", "show", "--csv"))
+
+
+@pytest.mark.slow
+def test_what_is_stale_is_not_kept(copy):
+    copy.change("params.yaml", "  bootstrap: 500 ", "  bootstrap: 400 ")
+    before = (copy.folder / "dvc.yaml").read_bytes()
+    result = copy.run("bash", ".ci/keep")
+    assert result.returncode == 1 and result.stderr.startswith("error: something is not up to date")
+    assert (copy.folder / "dvc.yaml").read_bytes() == before
+
+
+def files_below(path: Path) -> dict[str, bytes]:
+    """The content of each file below a folder, or of the file itself."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
 def durations(output: str) -> list[float]:

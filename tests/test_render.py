@@ -160,8 +160,16 @@ def test_code_is_folded_and_its_output_is_not():
     assert "<b>" not in text
 
 
+def test_a_cell_can_be_linked_to_and_the_one_with_the_headline_found():
+    cells = [prose("# One"), code("1", printed("x")), code("2", printed("y"), tags=["headline"])]
+    for cell, name in zip(cells, ("01-title", "01-table", "01-said")):
+        cell["id"] = name
+    text = body(*cells)
+    assert '<section id="01-table">' in text and '<section id="01-said" class="said">' in text
+
+
 def test_empty_cell_leaves_nothing():
-    assert "<section>" not in body(code("  \n"))
+    assert "<section" not in body(code("  \n"))
 
 
 @pytest.mark.parametrize(

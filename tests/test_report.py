@@ -7,12 +7,14 @@ import shutil
 import pytest
 
 from lib import paths, report
+from lib.config import load_config
 from lib.errors import UserError
 from lib.render import faults
 
 HOSTILE = '<script>alert(1)</script><img src="http://example.org/x.png" onerror="alert(2)">'
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{}"></svg>'
 TABLE = "| arm | accuracy |\n|---|---|\n| {} | 80.0 |\n"
+DEFAULT = paths.ROOT / "params" / "default.yaml"
 README = f"# Title\n\n{report.BEGIN}\nold\n{report.END}\n\nMore.\n"
 
 
@@ -24,6 +26,7 @@ def repository(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setattr(paths, "REPORTS", reports)
     monkeypatch.setattr(paths, "FIGURES", reports / "figures")
+    monkeypatch.setattr(paths, "TABLES", reports / "tables")
     places = {"INDEX": "index.html", "SWEEPS": "sweeps", "HEADLINE_TABLE": "tables/05_ablate/main.md"}
     places["HEADLINE_FIGURE"] = "figures/05_ablate/main.svg"
     for name, place in places.items():
@@ -94,7 +97,8 @@ def test_brackets_in_the_alternative_text_do_not_end_it():
 def test_index_shows_the_main_result_and_a_card_for_each_page():
     write_reports()
     text = report.write_index().read_text(encoding="utf-8")
-    assert text.count('<div class="card">') == 2 and text.index("04_train.html") < text.index("05_ablate.html")
+    assert text.count('<div class="card">') == 2
+    assert text.index('<h2><a href="04_train.html">') < text.index('<h2><a href="05_ablate.html">')
     assert "<strong>helped</strong>" in text and "<td>5 CoTs</td>" in text and 'alt="Bars."' in text
     assert faults(text) == []
 
@@ -181,6 +185,61 @@ def test_a_sweep_without_results_is_named():
     (paths.REPORTS / "sweeps" / "levels" / "metrics" / "05_ablate.json").unlink()
     with pytest.raises(UserError, match=r"reports/sweeps/levels/metrics/05_ablate.json: no such file"):
         report.write_index()
+
+
+def write_comparisons(verdict: str, profile="default") -> dict:
+    """The last notebook's comparison of 5 CoTs with its control, and the sections that `facts` takes."""
+    rows = f'arm,against,verdict\n5 CoTs,"standard, compute of 5 CoTs","{verdict}"\n'
+    report.HEADLINE_TABLE.with_name("comparisons.csv").write_text(rows, encoding="utf-8")
+    (paths.ROOT / "requirements.txt").write_text("torch==2.0\n")
+    cfg = load_config(DEFAULT)
+    names = ("ablate", "student", "students", "task", "train")
+    return {name: getattr(cfg, name) for name in names} | {"profile": profile}
+
+
+def test_the_answer_stands_first_with_its_interval_and_the_cell_that_made_it():
+    write_reports(questions=400)
+    page = '<title>t</title><section id="05-pairs"><div id="table-05_ablate-comparisons"></div></section>'
+    (paths.REPORTS / "05_ablate.html").write_text(page, encoding="utf-8")
+    known = report.facts(**write_comparisons("not separated (+1.8 points [+0.4, +3.2], p = .23 after Holm; n = 4)"))
+    text = report.write_index(known).read_text(encoding="utf-8")
+    assert "<strong>+1.8 points [+0.4, +3.2], not separated</strong> (p = .23 after Holm; n = 4)" in text
+    assert text.index("+1.8 points") < text.index("<td>5 CoTs</td>")
+    assert 'href="05_ablate.html#05-pairs"' in text and "0 of 1 paired differences" in text
+    assert "torch 2.0 (requirements.txt)" in text and 'href="provenance.html"' in text and faults(text) == []
+
+
+def test_a_sweep_page_does_not_link_to_what_is_not_kept():
+    write_reports(questions=400)
+    known = report.facts(**write_comparisons("the same runs", profile="levels"))
+    assert "<code>reports/provenance.html</code>" in report.write_index(known).read_text(encoding="utf-8")
+
+
+def test_the_answer_is_the_same_bytes_wherever_it_is_made(monkeypatch):
+    write_reports(questions=400)
+    sections = write_comparisons("the same runs")
+    first = report.write_index(report.facts(**sections)).read_bytes()
+    monkeypatch.setattr("platform.python_version", lambda: "4.0")
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert report.write_index(report.facts(**sections)).read_bytes() == first
+
+
+def test_without_a_matched_pair_the_headline_stands_instead():
+    write_reports(questions=400)
+    sections = write_comparisons("the same runs")
+    report.HEADLINE_TABLE.with_name("comparisons.csv").write_text("arm,against,verdict\na,b,the same runs\n")
+    assert report.facts(**sections) == []
+    assert '<aside class="headline"><p>It <strong>helped' in report.write_index().read_text(encoding="utf-8")
+
+
+def test_numbers_for_dvc_are_rows_and_hold_no_text():
+    write_reports(accuracy={"5 CoTs": 0.978}, difference={"5 CoTs - standard": -0.5})
+    report.write_plots()
+    report.write_summary()
+    rows = (paths.TABLES / "report" / "differences.csv").read_text().splitlines()
+    assert rows == ["pair,points", "5 CoTs - standard,-50"]
+    found = json.loads((paths.REPORTS / "metrics" / "summary.json").read_text())
+    assert found == {"accuracy": {"5 CoTs": 0.978}, "difference": {"5 CoTs - standard": -0.5}}
 
 
 def test_missing_results_are_named(capsys):

@@ -123,7 +123,7 @@ def test_source_of_a_notebook_is_its_code(tmp_path):
 
 def test_code_is_followed_through_imports():
     needed = stages.needed_code(Path(paths.ROOT / "lib" / "notebook.py"))
-    modules = ("__init__", "errors", "kernel", "paths", "records", "render")
+    modules = ("__init__", "errors", "kernel", "paths", "provenance", "records", "render")
     assert needed == {f"lib/{name}.py" for name in modules} | {"lib/render.css", "lib/render.html"}
 
 

@@ -26,6 +26,7 @@ echo "of $(cat params.yaml) with $(cat lib/a.py)" > dvc.lock
 mkdir -p data reports/figures/x reports/metrics reports/tables/x
 echo once >> data/rows
 cp dvc.lock reports/index.html
+echo "this machine" > reports/provenance.html
 echo figure > reports/figures/x/f.svg; echo {} > reports/metrics/m.json; echo table > reports/tables/x/t.csv
 """
 LEVELS = "# What it shows (about 9 minutes).\n# More of it.\nextends: default\nprofile: levels\n# not of the top\n"

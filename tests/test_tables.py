@@ -27,6 +27,10 @@ def test_files_are_exactly_this(tables):
     )
 
 
+def test_a_table_can_be_linked_to():
+    assert '<div class="table" id="table-05_ablate-main">' in save_table(FRAME, "main", "c", "05_ablate").data
+
+
 def test_html_aligns_numbers_right_and_names_left():
     html = save_table(FRAME, "main", "Accuracy.", "05_ablate").data
     assert '<th style="text-align:left">arm</th><th style="text-align:right;white-space:nowrap">accuracy</th>' in html

@@ -1,0 +1,139 @@
+"""What the page of contents says above all: what was asked, found, how surely, on what, at what cost.
+
+    found(rows, arms)       # rows of reports/tables/05_ablate/comparisons.csv, arms = cfg.train.arms
+    # ["5 CoTs against the control with equal compute: **+1.8 points [+0.4, +3.2], not separated** (p = .23).", ...]
+
+All is read from what the stages recorded; nothing in it differs between two machines that reproduce the same bytes.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ASKED = (
+    "Does a small student learn more from several chains of thought (CoTs) of a teacher, and from judging them "
+    "(self-evaluation, SE), than from the teacher's labels alone, at equal compute?"
+)
+NOT_SEPARATED = re.compile(r"not separated \((?P<effect>[^\]]*\]),? ?(?P<rest>.*)\)")
+SEPARATED = re.compile(r"(?P<effect>[+−-]?[\d.]+ points \[[^\]]*\]),? ?(?P<rest>.*)")
+PACKAGES = ("torch", "transformers", "numpy", "dvc", "papermill")
+
+Arms = Mapping[str, Mapping[str, Any]]
+
+
+def found(rows: Iterable[Mapping[str, str]], arms: Arms) -> list[str]:
+    """The comparisons that answer the question, each as a sentence with its interval; none where none was made.
+
+    rows   mappings with "arm", "against" and "verdict", as comparisons.csv has them
+    """
+    told = {(row["arm"], row["against"]): row["verdict"] for row in rows}
+    pairs = [(arm, other, name) for arm, other, name in matched(arms) if (arm, other) in told]
+    return [sentence(arm, name, told[arm, other]) for arm, other, name in pairs]
+
+
+def matched(arms: Arms) -> list[tuple[str, str, str]]:
+    """Pairs that differ in what is asked about: (arm, what it is compared with, what that one is called).
+
+    {"a": {}, "a w/ SE": {"evaluations": 5}, "c": {"tokens_of": "a"}}   ->
+    [("a", "c", "the control with equal compute"), ("a w/ SE", "a", "a (the same without self-evaluation)")]
+    Each is there with P-labels and with H-labels, whose arms end in " (H)".
+    """
+    compute = [(arm["tokens_of"], name, "the control with equal compute") for name, arm in arms.items()
+               if arm.get("tokens_of") in arms]  # fmt: skip
+    judging = [(name, other, f"{other} (the same without self-evaluation)") for name, arm in arms.items()
+               if arm.get("evaluations") for other in arms if _unjudged(arm) == _unjudged(arms[other])
+               and not arms[other].get("evaluations")]  # fmt: skip
+    order = list(arms)
+    pairs = sorted(compute + judging, key=lambda pair: (pair in judging, -arms[pair[0]].get("rationales", 1),
+                                                        order.index(pair[0])))  # fmt: skip
+    gold = [(f"{arm} (H)", f"{other} (H)", name) for arm, other, name in pairs]
+    return pairs + gold
+
+
+def sentence(arm: str, against: str, verdict: str) -> str:
+    """A verdict of lib/statistics.describe as a sentence that begins with the difference; other words stay theirs."""
+    if match := NOT_SEPARATED.fullmatch(verdict):
+        return f"{arm} against {against}: **{match['effect']}, not separated** ({match['rest']})."
+    if match := SEPARATED.fullmatch(verdict):
+        return f"{arm} against {against}: **{match['effect']}, separated** ({match['rest']})."
+    return f"{arm} against {against}: {verdict}."
+
+
+def certainty(rows: Sequence[Mapping[str, str]], questions: int, seeds: int, alpha: float) -> str:
+    """How sure: what the intervals are, what is corrected for, and how many of all the pairs are separated."""
+    tested = [row["verdict"] for row in rows if SEPARATED.search(row["verdict"])]
+    sure = sum(not NOT_SEPARATED.fullmatch(verdict) for verdict in tested)
+    return (
+        f"{sure} of {len(tested)} paired differences are separated at α = {alpha:g} after Holm's correction for all of "
+        f"them. Intervals of {1 - alpha:.0%} resample {questions} test questions and {seeds} "
+        f"seed{'s' if seeds != 1 else ''}, before the correction. Not separated does not mean equal: the text says "
+        "which difference would have been seen."
+    )
+
+
+def teacher(generate: Mapping) -> str:
+    """The teacher in its own words, and how often its test answers are right; generate = the metrics of 01."""
+    share = generate.get("accuracy", {}).get("test")
+    right = (
+        f"{share['share']:.1%} [{share['low']:.1%}, {share['high']:.1%}] of {share['n']} test answers right."
+        if share
+        else ""
+    )
+    return " ".join([*generate.get("teacher", ["not recorded."]), right]).strip()
+
+
+def student(settings, others: Iterable[str] = ()) -> str:
+    """The student's settings as words; settings = cfg.student, others = the names of cfg.students."""
+    s = settings
+    if s.source == "scratch":
+        made = f"{s.architecture} from scratch, {s.layers} layers of width {s.d_model}, tokenizer {s.tokenizer}"
+    else:
+        made = f"{s.source}, tokenizer {s.tokenizer}"
+    beside = f"; beside it: {', '.join(others)}" if others else ""
+    return f"{made}{beside}."
+
+
+def cost(asked: Sequence[Mapping], trained: Mapping) -> str:
+    """Calls, tokens, money and training; asked = the metrics of 01 and 02, trained = those of 04."""
+    calls, read, written = (sum(m.get(key) or 0 for m in asked)
+                            for key in ("calls", "prompt_tokens", "completion_tokens"))  # fmt: skip
+    money = [m["money"] for m in asked if m.get("money") is not None]
+    paid = f"{sum(money):.2f} in the currency of `teacher.prices`" if money else "no money recorded"
+    return (
+        f"{calls:,} calls of the teacher for rationales and judgements: {read / 1e6:.2f} million tokens of prompts, "
+        f"{written / 1e6:.2f} million written, {paid}. Training: {trained.get('runs', 0)} runs, "
+        f"{trained.get('million_tokens', 0):.2f} million tokens."
+    )
+
+
+def versions(requirements: str) -> str:
+    """The pinned versions of what the numbers depend on most; requirements = the text of requirements.txt."""
+    pinned = dict(re.findall(r"^([\w-]+)==([^\s;]+)", requirements, re.MULTILINE))
+    return ", ".join(f"{name} {pinned[name]}" for name in PACKAGES if name in pinned)
+
+
+def anchor(page: str, made: str) -> str:
+    """ "#<cell>": the cell of a rendered page that shows a table or figure; "" where the page does not say.
+
+    made   the element's own id, such as "table-05_ablate-main", or "said" for the cell with the page's headline
+    """
+    cells = [(m.start(), m[1], m[2]) for m in re.finditer(r'<section id="([^"]+)"( class="said")?>', page)]
+    if made == "said":
+        return next((f"#{name}" for _, name, said in cells if said), "")
+    place = page.find(f'id="{made}"')
+    above = [name for start, name, _ in cells if start < place]
+    return f"#{above[-1]}" if above else ""
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, all as text; none where there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _unjudged(arm: Mapping) -> dict:
+    return {key: value for key, value in arm.items() if key not in {"evaluations", "against", "judge_sees"}}

@@ -1,0 +1,113 @@
+"""The answer at the top of the page of contents: computed from what was recorded, in words that say how sure it is."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from lib import paths, statistics, summary
+from lib.config import load_config
+
+ARMS = {
+    "standard": {"explain": False},
+    "1 CoT": {"against": ["standard"]},
+    "1 CoT w/ SE": {"evaluations": 5, "against": ["1 CoT"]},
+    "5 CoTs": {"rationales": 5},
+    "5 CoTs w/ SE": {"rationales": 5, "evaluations": 5, "judge_sees": "rationale"},
+    "same compute": {"explain": False, "tokens_of": "5 CoTs"},
+    "of nobody": {"explain": False, "tokens_of": "an arm that is not there"},
+}
+NULL = "not separated (+1.8 points [+0.4, +3.2], p = .23 after Holm; n = 400 × 3 seeds; a difference of 2.0 would be)"
+SURE = "−6.4 points [−9.6, −3.1], p = .003, p = .028 after Holm"
+
+
+def row(arm: str, against: str, verdict: str) -> dict[str, str]:
+    return {"arm": arm, "against": against, "verdict": verdict}
+
+
+def test_matched_pairs_differ_in_compute_alone_or_in_self_evaluation_alone():
+    alone = "(the same without self-evaluation)"
+    assert summary.matched(ARMS)[:3] == [
+        ("5 CoTs", "same compute", "the control with equal compute"),
+        ("5 CoTs w/ SE", "5 CoTs", f"5 CoTs {alone}"),
+        ("1 CoT w/ SE", "1 CoT", f"1 CoT {alone}"),
+    ]
+
+
+def test_every_pair_is_there_for_gold_labels_too():
+    pairs = summary.matched(ARMS)
+    assert len(pairs) == 6 and pairs[3][:2] == ("5 CoTs (H)", "same compute (H)")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (NULL, "a against b: **+1.8 points [+0.4, +3.2], not separated** (p = .23 after Holm; n = 400 × 3 seeds; "
+               "a difference of 2.0 would be)."),
+        (SURE, "a against b: **−6.4 points [−9.6, −3.1], separated** (p = .003, p = .028 after Holm)."),
+        ("the same runs", "a against b: the same runs."),
+    ],
+)  # fmt: skip
+def test_sentence_begins_with_the_difference(verdict, expected):
+    assert summary.sentence("a", "b", verdict) == expected
+
+
+@pytest.mark.parametrize("adjusted", [None, 0.001, 0.9])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_what_statistics_says_is_understood(shift, adjusted):
+    """The words of lib/statistics.describe, whatever it found, become a sentence that says whether it is separated."""
+    right = [[1, 1, 1, 0, 1, 1], [1, 1, 0, 1, 1, 1]]
+    other = [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]] if shift else right
+    found = statistics.paired_bootstrap(right, other, draws=200)
+    said = summary.sentence("a", "b", statistics.describe(found, 0.05, adjusted))
+    sure = statistics.separated(found, 0.05, adjusted)
+    assert (", separated**" in said, ", not separated**" in said) == (sure, not sure)
+
+
+def test_only_comparisons_that_were_made_are_told():
+    rows = [row("5 CoTs", "same compute", NULL), row("5 CoTs", "standard", SURE)]
+    assert [said[:40] for said in summary.found(rows, ARMS)] == ["5 CoTs against the control with equal co"]
+    assert summary.found([], ARMS) == []
+
+
+def test_certainty_counts_what_is_separated_and_leaves_out_what_is_no_test():
+    rows = [row("a", "b", NULL), row("a", "c", SURE), row("a", "d", "the same runs")]
+    said = summary.certainty(rows, 400, 1, 0.05)
+    assert said.startswith("1 of 2 paired differences are separated at α = 0.05")
+    assert "95% resample 400 test questions and 1 seed," in said
+
+
+def test_cost_adds_up_and_does_not_invent_money():
+    asked = [{"calls": 1000, "prompt_tokens": 2_000_000, "completion_tokens": 500_000, "money": None}, {"calls": 500}]
+    said = summary.cost(asked, {"runs": 3, "million_tokens": 1.5})
+    assert (
+        said.startswith("1,500 calls of the teacher") and "2.00 million tokens of prompts, 0.50 million written" in said
+    )
+    assert "no money recorded" in said and said.endswith("3 runs, 1.50 million tokens.")
+    assert "1.75 in the currency" in summary.cost([asked[0] | {"money": 1.25}, {"money": 0.5}], {})
+
+
+def test_teacher_and_student_in_words():
+    share = {"share": 0.8375, "low": 0.8, "high": 0.87, "n": 400}
+    said = summary.teacher({"teacher": ["Simulated."], "accuracy": {"test": share}})
+    assert said == "Simulated. 83.8% [80.0%, 87.0%] of 400 test answers right."
+    assert summary.teacher({}) == "not recorded."
+    scratch = load_config(paths.ROOT / "params" / "default.yaml").student
+    assert summary.student(scratch) == "t5 from scratch, 2 layers of width 64, tokenizer words."
+    hub = SimpleNamespace(source="google/flan-t5-small", tokenizer="google/flan-t5-small")
+    assert summary.student(hub, ["small"]) == "google/flan-t5-small, tokenizer google/flan-t5-small; beside it: small."
+
+
+def test_versions_are_those_that_are_pinned():
+    text = "numpy==2.4.6\ntorch==2.13.0 ; python_version > '3'\ntorchvision==1\n"
+    assert summary.versions(text) == "torch 2.13.0, numpy 2.4.6"
+    real = summary.versions((paths.ROOT / "requirements.txt").read_text())
+    assert re.fullmatch(r"torch \S+, transformers \S+, numpy \S+, dvc \S+, papermill \S+", real)
+
+
+def test_anchor_is_the_cell_around_a_table_or_figure():
+    page = '<section id="a">x</section><section id="b"><svg id="figure-s-f"></svg><div id="table-s-t"></div></section>'
+    page += '<section id="c" class="said"></section>'
+    assert summary.anchor(page, "figure-s-f") == summary.anchor(page, "table-s-t") == "#b"
+    assert summary.anchor(page, "said") == "#c"
+    assert summary.anchor(page, "table-s-other") == summary.anchor("<p>old page</p>", "said") == ""
