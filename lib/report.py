@@ -1,7 +1,8 @@
-"""The page of contents over all rendered notebooks, and the results at the top of the README.
+"""The page of contents over all rendered notebooks, the rationale browser, and the results at the top of the README.
 
-    python -m lib.report            # reports/index.html, from the pages, metrics, tables and figures in reports/
+    python -m lib.report            # reports/index.html and browser.html, from what is in reports/ and data/
     python -m lib.report readme     # the part of README.md between the two markers
+    python -m lib.report browser    # scratch/browser.html: the browser over all questions, not a sample of them
 
 Every notebook's metrics file, reports/metrics/<notebook>.json, holds its headline as Markdown under "headline" and the
 profile under "profile", beside its numbers. Below reports/sweeps/ lie the reports of other profiles (`make sweep`), a
@@ -14,7 +15,7 @@ import sys
 from html import escape, unescape
 from pathlib import Path
 
-from lib import paths
+from lib import browser, paths
 from lib.config import load_config
 from lib.errors import UserError
 from lib.figures import save_figure, style
@@ -26,6 +27,7 @@ INDEX = paths.REPORTS / "index.html"
 README = paths.ROOT / "README.md"
 SWEEPS = paths.REPORTS / "sweeps"
 STAGE = "report"  # by which its own figure is filed
+GENERATED = "01_generate"  # the notebook whose metrics say what task and whose teacher
 SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
 # The one table and the one figure that answer the question; written by the last notebook.
 HEADLINE = "05_ablate"
@@ -33,16 +35,30 @@ HEADLINE_TABLE = paths.TABLES / HEADLINE / "main.md"
 HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
 BEGIN = "<!-- results: begin; written by `make reproduce`, do not edit -->"
 END = "<!-- results: end -->"
+# The rationale browser: of a sample in the reports, of everything where Git does not look.
+BROWSER = paths.REPORTS / "browser.html"
+WHOLE_BROWSER = paths.SCRATCH / "browser.html"
+EACH = 20  # questions of each split in the sample
+RUN_LIST = paths.TABLES / HEADLINE / "runs.csv"
 
 SlcRow = tuple[str, str, str, float, float, float]  # task, student, profile; mean SLC and its interval
 
 
 def write_index() -> Path:
     """Write reports/index.html: the main result, a card for each rendered notebook, and what the kept sweeps found."""
-    parts = ["<h1>What helped the small model</h1>", _main_result(), *map(_card, rendered()), _sweeps(), _mean_slc()]
+    parts = ["<h1>What helped the small model</h1>", _main_result(), *map(_card, rendered()), _browser_card()]
+    parts += [_sweeps(), _mean_slc()]
     body = "\n".join(part for part in parts if part)
     write_atomically(INDEX, page("What helped the small model", body, '<a href="../README.md">README</a>'))
     return INDEX
+
+
+def write_browser(place: Path, each: int | None, reports: str) -> Path:
+    """Write the rationale browser: `each` questions of each split, or all; reports: its way to the other pages."""
+    records = (paths.QUESTIONS, paths.RATIONALES, paths.REFINED, paths.EVALUATIONS, paths.SCORES, paths.SELECTIONS)
+    files = browser.Files(*records, RUN_LIST, (paths.RUNS, paths.ABLATE_RUNS))
+    write_atomically(place, browser.page(browser.collect(files, each), _about(), reports))
+    return place
 
 
 def update_readme() -> bool:
@@ -106,6 +122,18 @@ def _card(name: str) -> str:
     title = re.search(r"<title>(.*?)</title>", _read(paths.REPORTS / f"{name}.html"))
     heading = f'<h2><a href="{name}.html">{title.group(1) if title else name}</a></h2>'
     return f'<div class="card">{heading}\n{markdown(metrics(name)["headline"])}</div>'
+
+
+def _about() -> dict[str, str]:
+    """Whose records these are, in words; the task as 03 names it."""
+    first = metrics(GENERATED)
+    return {"profile": first["profile"], "task": first["task"], "teacher": first["teacher"][0]}
+
+
+def _browser_card() -> str:
+    text = f"All that the teacher wrote for {EACH} questions of each split, with scores, verdicts and critiques, what "
+    text += "each strategy chose and what the students answered: to be searched, filtered and sorted."
+    return f'<div class="card"><h2><a href="{BROWSER.name}">Browse the rationales</a></h2>\n<p>{text}</p></div>'
 
 
 def _sweeps() -> str:
@@ -184,9 +212,12 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments == ["readme"]:
             update_readme()
+        elif arguments == ["browser"]:
+            print(f"browser: {write_browser(WHOLE_BROWSER, None, '../reports/')}")
         else:
             cfg = load_config(stage="report")
             style(cfg.figures)
+            write_browser(BROWSER, EACH, "")
             print(f"report: {write_index().relative_to(paths.ROOT)}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
