@@ -2,6 +2,7 @@
 
     python benchmarks/inference.py            # a table
     python benchmarks/inference.py --check    # the same; exit status 1 where a bound is missed (make bench)
+    python benchmarks/inference.py --ways     # instead: what each way to answer costs a question, in ms and tokens
 
 Both ways write the headline student's rationales (`explain: ` and a test question, greedily):
 
@@ -12,14 +13,16 @@ as asked       the test questions, at most 64 tokens each: all of them end befor
 to the limit   the same with at most 256 tokens, but one question in sixteen is broken off in the middle such that the
                student, which never saw the like, finds no end
 
+ways           `predict:`; one sampled rationale; SAMPLES of them, which can vote; the same with a verdict on each
+
 Student and questions are those of the default profile: `dvc pull` restores both; --student and --questions name others.
 """
 
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,17 +30,18 @@ sys.path[:0] = [str(ROOT)]
 
 import torch  # noqa: E402
 
+from benchmarks.scoring import CLOCKS, Rows, missed  # noqa: E402
 from lib import paths  # noqa: E402
 from lib.encoding import source_ids  # noqa: E402
 from lib.errors import UserError  # noqa: E402
-from lib.examples import EXPLAIN  # noqa: E402
-from lib.inference import write  # noqa: E402
+from lib.examples import EXPLAIN, PREDICT  # noqa: E402
+from lib.inference import Written, draw, write  # noqa: E402
 from lib.records import Question, read_rows  # noqa: E402
-from lib.student import Student, load_student  # noqa: E402
+from lib.student import Student, load_student, to_best_device  # noqa: E402
+from lib.votes import judge  # noqa: E402
 
-BATCH, SHORT, LONG = 16, 64, 256
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-Rows = dict[str, float]
+BATCH, LABEL, SHORT, LONG = 16, 24, 64, 256
+SAMPLES, TEMPERATURE = 5, 0.7
 # What --check holds these to: measure -> (least, most).
 BOUNDS = {
     "as asked, ours : plain": (2.0, None),
@@ -56,6 +60,7 @@ def plain(student: Student, sources: Sequence[str], max_tokens: int) -> list[str
     for i in range(0, len(ids), BATCH):
         side = "left" if student.decoder_only else "right"
         inputs = student.tokenizer.pad({"input_ids": ids[i : i + BATCH]}, padding_side=side, return_tensors="pt")
+        inputs = inputs.to(student.model.device)
         output = student.model.generate(
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], max_new_tokens=max_tokens,
             do_sample=False, num_beams=1, **ends,
@@ -117,15 +122,55 @@ def compared(student: Student, sources: Sequence[str], limit: int, rounds: int, 
         yield f"{name} (ms a question)", 1000 * statistics.median(taken) / len(sources)
 
 
-def missed(rows: Rows, bounds: dict) -> list[str]:
-    """What is out of bounds: ["as asked, ours : plain: 1.2, allowed: at least 2"]."""
-    out = []
-    for name, (least, most) in bounds.items():
-        if least is not None and not rows[name] >= least:
-            out.append(f"{name}: {rows[name]:.4g}, allowed: at least {least:g}")
-        elif most is not None and not rows[name] <= most:
-            out.append(f"{name}: {rows[name]:.4g}, allowed: at most {most:g}")
-    return out
+# -- ways to answer --------------------------------------------------------------------------------
+
+
+def costs(student: Student, questions: Sequence[Question], count: int, rounds: int, clock: Callable[[], float]) -> Rows:
+    """Of each way: ms a question, the median over the rounds, and the tokens that it reads and writes for one."""
+    texts = [q.text for q in questions if q.split == "test"][:count]
+    ways = {
+        "predict": lambda: predicted(student, texts),
+        "one sample": lambda: sampled(student, texts, 1),
+        f"{SAMPLES} samples": lambda: sampled(student, texts, SAMPLES),
+        f"{SAMPLES} samples and verdicts": lambda: self_evaluated(student, texts, SAMPLES),
+    }
+    rows = {f"{name} (tokens a question)": way() / len(texts) for name, way in ways.items()}  # also the warm-up
+    seconds = {name: [] for name in ways}
+    for turn in range(rounds):
+        for name in list(ways)[:: -1 if turn % 2 else 1]:
+            begun = clock()
+            ways[name]()
+            seconds[name].append(clock() - begun)
+    return rows | {f"{name} (ms a question)": 1000 * statistics.median(s) / len(texts) for name, s in seconds.items()}
+
+
+def predicted(student: Student, texts: Sequence[str]) -> int:
+    """Answers by `predict:`; the tokens they cost, as the others give them."""
+    sources = [PREDICT + text for text in texts]
+    return read(student, sources) + wrote(write(student, sources, LABEL))
+
+
+def sampled(student: Student, texts: Sequence[str], copies: int) -> int:
+    return _drawn(student, texts, copies)[1]
+
+
+def self_evaluated(student: Student, texts: Sequence[str], copies: int) -> int:
+    written, tokens = _drawn(student, texts, copies)
+    return tokens + sum(row["judged_tokens"] for row in judge(student, [own.text for own in written]))
+
+
+def _drawn(student: Student, texts: Sequence[str], copies: int) -> tuple[list[Written], int]:
+    sources = [EXPLAIN + text for text in texts]
+    written = list(chain(*draw(student, sources, SHORT, copies, TEMPERATURE, 1.0, "benchmark")))
+    return written, read(student, sources) + wrote(written)
+
+
+def read(student: Student, sources: Sequence[str]) -> int:
+    return sum(map(len, source_ids(student.tokenizer, sources, student.decoder_only)))
+
+
+def wrote(written: Sequence[Written]) -> int:
+    return sum(own.tokens + (not own.at_limit) for own in written)
 
 
 def main() -> int:
@@ -139,6 +184,7 @@ def main() -> int:
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="cpu: for a machine that is busy, with 1 thread"
     )
+    parser.add_argument("--ways", action="store_true", help="only what each way to answer costs")
     parser.add_argument("--check", action="store_true", help="fail where a bound is missed")
     chosen = parser.parse_args()
     for path in (chosen.student, chosen.questions):
@@ -147,14 +193,15 @@ def main() -> int:
             return 0
     torch.set_num_threads(chosen.threads)
     try:
-        student, questions = load_student(chosen.student), read_rows(chosen.questions, Question)
-        rows = speed(student, questions, chosen.count, chosen.rounds, CLOCKS[chosen.clock])
+        student, questions = to_best_device(load_student(chosen.student)), read_rows(chosen.questions, Question)
+        measure = costs if chosen.ways else speed
+        rows = measure(student, questions, chosen.count, chosen.rounds, CLOCKS[chosen.clock])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for name, value in rows.items():
         print(f"{name:<40} {value:10.4g}")
-    out = missed(rows, BOUNDS) if chosen.check else []
+    out = missed(rows, BOUNDS) if chosen.check and not chosen.ways else []
     for line in out:
         print("missed:", line, file=sys.stderr)
     return 1 if out else 0

@@ -19,9 +19,9 @@ from lib.checkpoint import Finished, open_checkpoint
 from lib.errors import UserError
 from lib.examples import EXPLAIN, PREDICT, parted, shown
 from lib.inference import Written, draw, write
-from lib.sampled import judge
+from lib.student import to_best_device
 from lib.tasks import Task, get_task
-from lib.votes import weighted_vote
+from lib.votes import judge, weighted_vote
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Reasoner:
 
     def __init__(self, finished: Finished, judges: bool | None = None):
         """judges   whether it learned to judge; None: as its recipe says, and without a recipe it did not."""
-        self.finished, self.student = finished, finished.student
+        self.finished, self.student = finished, to_best_device(finished.student)
         self.explains = bool(finished.recipe["explain"])
         self.judges = bool(finished.recipe["evaluations"]) if judges is None else judges
         self.task: Task | None = get_task(finished.task) if finished.task else None

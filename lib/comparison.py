@@ -164,7 +164,10 @@ def compare_matrices(
     draws: int,
     same: Set[tuple[str, str]] = frozenset(),
 ) -> pd.DataFrame:
-    """The rows of `comparisons` for pairs of names that both have a matrix, bool[S, Q]; the `same` are no test."""
+    """The rows of `comparisons` for pairs of names that both have a matrix; the `same` are no test.
+
+    matrices   bool[S, Q], or float[S, Q] in [0, 1] of answers that are right in part
+    """
     pairs = [(a, b) for a, b in pairs if a in matrices and b in matrices]
     other = [pair for pair in pairs if pair not in same]
     found = [statistics.paired_bootstrap(matrices[a], matrices[b], draws=draws, alpha=alpha) for a, b in other]
@@ -191,6 +194,9 @@ def _spread(right: np.ndarray, alpha: float, draws: int) -> tuple[float, float, 
 
 
 def _mcnemar(a: np.ndarray, b: np.ndarray) -> str:
+    """Each seed's p; a dash where an answer may be right in part, which McNemar's test does not know."""
+    if not np.isin([a, b], (0, 1)).all():
+        return DASH
     return " · ".join(statistics.p_text(statistics.mcnemar_exact(x, y)) for x, y in zip(a, b))
 
 

@@ -6,6 +6,7 @@ ids = decode(student, sources, 64, Drawing(0.7, 0.95, uniforms), copies=8)     #
 Plain generation goes on for the whole batch until its last row has ended. Here a row that has written its end is
 dropped as soon as enough others have, and a source that is drawn from several times is read once. What a model's
 generation config may ask beyond that (penalties, forced tokens) is left out: what counts is what the student learned.
+A pretrained decoder-only student also ends where it runs on into a next question (lib/stops.py).
 """
 
 import inspect
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from lib.mishaps import as_memory_allows
+from lib.stops import TAIL, runs_on, stopped
 from lib.student import Student
 
 TOKEN_BUDGET = 32_768  # a batch's padded tokens, source and output: bounds its cache
@@ -51,14 +54,22 @@ def decode(
     sources   ids as `encoding.source_ids` gives them
     drawing   None: the most probable token each time
     copies    how often each source is answered; copies of a source follow each other in what is returned
+    A row that ran into a stop has it written, and an end behind it. UserError if memory does not suffice for one row.
     """
     student.model.eval()
     written: list[list[int]] = [[]] * (len(sources) * copies)
-    for batch in batches(list(map(len, sources)), max_tokens, copies, most_rows):
-        rows = [i * copies + copy for i in batch for copy in range(copies)]
+    planned = batches(list(map(len, sources)), max_tokens, copies, most_rows)
+    in_rows = ([i * copies + copy for i in batch for copy in range(copies)] for batch in planned)
+
+    def work(rows: list[int]) -> list[list[int]]:
         uniforms = None if drawing is None else torch.from_numpy(drawing.uniforms[rows]).to(student.model.device)
-        choose = _choice(drawing, uniforms)
-        for row, ids in zip(rows, _decoded(student, [sources[i] for i in batch], max_tokens, choose, copies)):
+        places = [row // copies for row in rows]
+        own = list(dict.fromkeys(places))  # a source is read once for all its copies
+        twins = None if len(own) == len(rows) else [own.index(place) for place in places]
+        return _decoded(student, [sources[i] for i in own], max_tokens, _choice(drawing, uniforms), twins)
+
+    for rows, found in as_memory_allows(in_rows, work, f"up to {max_tokens} tokens are written"):
+        for row, ids in zip(rows, found):
             written[row] = ids
     return written
 
@@ -111,22 +122,26 @@ def _choice(drawing: Drawing | None, uniforms: torch.Tensor | None):
     return lambda logits, rows, step: draw_tokens(logits, uniforms[rows, step], drawing.temperature, drawing.top_p)
 
 
-def _decoded(student: Student, sources: Sequence[list[int]], max_tokens: int, choose, copies: int) -> list[list[int]]:
-    """One batch to its end."""
-    device, end = student.model.device, student.tokenizer.eos_token_id
+def _decoded(
+    student: Student, sources: Sequence[list[int]], max_tokens: int, choose, twins: list[int] | None
+) -> list[list[int]]:
+    """One batch to its end. twins: the source that each row continues; None: a row a source."""
+    device, end, stops = student.model.device, student.tokenizer.eos_token_id, runs_on(student)
     state = (_Continuing if student.decoder_only else _Translating)(student, sources)
     logits = state.begin()
-    if copies > 1:
-        twin = torch.arange(len(sources), device=device).repeat_interleave(copies)
+    if twins is not None:
+        twin = torch.tensor(twins, device=device)
         state.keep(twin)
         logits = logits[twin]
     rows = torch.arange(len(logits), device=device)  # where each row of the cache stands in the batch
-    out = torch.full((len(logits), max_tokens), end, device=device)
+    out = torch.full((len(logits), max_tokens + 1), end, device=device)  # behind what is written stands an end
     open_ = torch.ones(len(logits), dtype=torch.bool, device=device)
     for step in range(max_tokens):
         tokens = choose(logits, rows, step)
         out[rows[open_], step] = tokens[open_]
         open_ &= tokens != end
+        if stops:
+            open_ &= ~stopped(student, out[rows, max(step + 1 - TAIL, 0) : step + 1])
         left = int(open_.sum())
         if not left or step + 1 == max_tokens:
             break
@@ -135,11 +150,8 @@ def _decoded(student: Student, sources: Sequence[list[int]], max_tokens: int, ch
             state.keep(kept)
             rows, tokens, open_ = rows[kept], tokens[kept], open_[kept]
         logits = state.step(tokens)
-    return [_to_the_end(ids, end) for ids in out.tolist()]
-
-
-def _to_the_end(ids: list[int], end: int) -> list[int]:
-    return ids[: ids.index(end) + 1] if end in ids else ids
+    at_limit = set(rows[open_].tolist())
+    return [ids[:-1] if row in at_limit else ids[: ids.index(end) + 1] for row, ids in enumerate(out.tolist())]
 
 
 class _Translating:

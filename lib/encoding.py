@@ -144,19 +144,23 @@ def collator(student: Student) -> Callable[[Sequence[Encoded]], dict]:
     return lambda encoded: collate(encoded, pad, student.model.config.decoder_start_token_id)
 
 
-def step_collator(student: Student, budget: int | None) -> Callable[[Sequence[Encoded]], dict]:
+def step_collator(
+    student: Student, budget: int | None, share: tuple[int, int] = (0, 1)
+) -> Callable[[Sequence[Encoded]], dict]:
     """What makes a step's examples {"passes": [batch, ...]}, each of at most `budget` padded tokens.
 
-    Where there are several, each batch knows how much the step has in all: "whole", (rows, target tokens) of each task.
+    share   (r, n): of the step's examples only r, r+n, r+2n, ... (`distributed.share`)
+    Where a batch is not the whole step, it knows how much that has: "whole", (rows, target tokens) of each task.
     """
-    together = collator(student)
+    together, (first, every) = collator(student), share
 
     def collate_step(encoded: Sequence[Encoded]) -> dict:
-        cut = passes([e.lengths for e in encoded], budget)
-        if len(cut) == 1:
-            return {"passes": [together(encoded)]}
+        own = encoded[first::every]
+        cut = passes([e.lengths for e in own], budget)
+        if len(cut) == every == 1:
+            return {"passes": [together(own)]}
         whole = [(len(task), sum(len(target) for _, target in task)) for task in _by_task(encoded)]
-        return {"passes": [together([encoded[i] for i in rows]) | {"whole": whole} for rows in cut]}
+        return {"passes": [together([own[i] for i in rows]) | {"whole": whole} for rows in cut]}
 
     return collate_step
 
@@ -165,7 +169,7 @@ def collate(encoded: Sequence[Encoded], pad: int, start: int) -> dict:
     """An encoder-decoder's batch: all sources together, and for each task its sources' rows and its padded targets.
 
     sources   long[N, S] and their mask; N counts the sources of all tasks
-    tasks     a list of {"rows": long[B], "inputs": long[B, T], "targets": long[B, T], -100 on padding}
+    tasks     a list of {"rows": long[B], "inputs": long[B, T]} and its real targets (`_at_real`)
     """
     by_task = _by_task(encoded)
     sources = padded([source for task in by_task for source, _ in task], pad)
@@ -175,7 +179,7 @@ def collate(encoded: Sequence[Encoded], pad: int, start: int) -> dict:
         inputs = torch.cat(
             [torch.full((len(task), 1), start), targets[:, :-1].masked_fill(targets[:, :-1] < 0, pad)], 1
         )
-        tasks.append({"rows": torch.arange(first, first + len(task)), "inputs": inputs, "targets": targets})
+        tasks.append({"rows": torch.arange(first, first + len(task)), "inputs": inputs, **_at_real(targets)})
         first += len(task)
     return {"sources": sources, "mask": (sources != pad).long(), "tasks": tasks}
 
@@ -183,8 +187,8 @@ def collate(encoded: Sequence[Encoded], pad: int, start: int) -> dict:
 def collate_continuations(encoded: Sequence[Encoded], pad: int) -> dict:
     """A decoder-only student's batch: each task's sources with their targets behind them, padded on the right.
 
-    tasks    a list of {"inputs": long[B, T], "mask": long[B, T], "targets": long[B, T]}; a target stands where its
-             token is predicted, one before its own place, and -100 wherever none is: source and padding cost nothing
+    tasks    a list of {"inputs": long[B, T], "mask": long[B, T]} and its real targets (`_at_real`); a target stands
+             where its token is predicted, one before its own place: source and padding cost nothing
     """
     return {"tasks": [_continuations(task, pad) for task in _by_task(encoded)]}
 
@@ -205,8 +209,18 @@ def _continuations(task: Sequence[tuple[list[int], list[int]]], pad: int) -> dic
     return {
         "inputs": padded(inputs, pad),
         "mask": padded([[1] * len(ids) for ids in inputs], 0),
-        "targets": padded([[-100] * (len(source) - 1) + list(target) for source, target in task], -100),
+        **_at_real(padded([[-100] * (len(source) - 1) + list(target) for source, target in task], -100)),
     }
+
+
+def _at_real(targets: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Where the real targets of long[B, T] are, -100 elsewhere: [[7, 1, -100], [8, 9, 1]] -> at [0, 1, 3, 4, 5].
+
+    returns  "targets" long[P] in reading order, their places "at" long[P] in the flattened B × T, "of" long[P], the row
+             of each. Found here, before a batch goes to its device: to find them there a GPU would be waited for
+    """
+    real = targets >= 0
+    return {"targets": targets[real], "at": real.flatten().nonzero()[:, 0], "of": real.nonzero()[:, 0]}
 
 
 def _by_task(encoded: Sequence[Encoded]) -> list[list[tuple[list[int], list[int]]]]:

@@ -1,6 +1,7 @@
-"""Accuracy against one key of the recipes, for each value of another: over numbers lines, else rows of dots.
+"""Figures of 05: accuracy against one key of the recipes, for each value of another; reliability of P(correct).
 
 figure = draw(points, "rationales", "test accuracy (%)")     # lines over numbers, or dots in a row for each name
+figure = reliability({"the teacher's, after phase 1": calibration(p, sound)}, "share that is sound")
 
 points   one row an arm with the columns x, by, mean, low and high, such as `comparison.reached` gives, in units of the
          axis
@@ -8,7 +9,7 @@ points   one row an arm with the columns x, by, mean, low and high, such as `com
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -19,10 +20,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
-from lib.figures import HALO, WIDTH
+from lib.errors import UserError
+from lib.evaluate import Calibration
+from lib.figures import GREY, HALO, WIDTH, direct_labels
 
 STYLES = ("-", "--", ":", "-.")
 MARKERS = "os^Dv"
+LARGEST = 90  # points², the dot of a bin that holds all
 LABEL_WIDTH = 16  # letters of a line's name, before it is wrapped
 STRATEGIES = {  # what they are called in a figure; others stand as they are
     "slc_high": "highest SLC", "slc_low": "lowest SLC", "slc_random": "random", "pmi_high": "highest PMI",
@@ -93,6 +97,28 @@ def grouped(points: pd.DataFrame, xlabel: str) -> Figure:
     sns.despine(ax=ax, left=True)
     if len(groups) > 1:
         figure.legend(loc="outside upper left", ncols=min(len(groups), 3), fontsize="small", handletextpad=0.2)
+    return figure
+
+
+def reliability(groups: Mapping[str, Calibration], ylabel: str = "share that came true") -> Figure:
+    """Does what a student calls 80 % likely come true in 80 % of cases?
+
+    A line a group: mean probability of each filled bin against the share that came true; dots grow with the bin. The
+    diagonal is perfect calibration. UserError for a figure of nothing.
+    """
+    if not groups:
+        raise UserError("reliability: no group of probabilities to draw")
+    names = [f"{name} (ECE {group.ece:.2f}, n = {group.n})" for name, group in groups.items()]
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.8 + 0.25 * len(names)), layout="constrained")
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, zorder=0)
+    for i, group in enumerate(groups.values()):
+        filled = [b for b in group.bins if b.n]
+        p, share = [b.probability for b in filled], [b.share for b in filled]
+        ax.plot(p, share, color=f"C{i}", linestyle=STYLES[i % len(STYLES)], linewidth=1.5)
+        ax.scatter(p, share, s=[8 + LARGEST * b.n / group.n for b in filled], color=f"C{i}", zorder=3)
+    ax.set(xlabel="P(correct)", ylabel=ylabel, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    direct_labels(ax, names)
+    sns.despine(ax=ax)
     return figure
 
 

@@ -15,10 +15,11 @@ import torch
 from torch.nn.functional import linear
 
 from lib.forcing import output_projection, scaled_states
-from lib.losses import LOGITS_AT_ONCE, multitask_loss, reduce_nll, target_nll, token_weights, weighted_nll
+from lib.losses import logits_at_once, multitask_loss, reduce_nll, target_nll, token_weights, weighted_nll
+from lib.student import best_device
 
-# Positions × words from which the loss is computed in pieces; for fewer, all logits at once are the faster.
-MANY_LOGITS = 2 * LOGITS_AT_ONCE
+# Pieces' worth of logits from which the loss is computed in pieces; for fewer, all logits at once are the faster.
+MANY_PIECES = 2
 
 
 class TaskStates(NamedTuple):
@@ -65,7 +66,7 @@ def task_states(model, batch: dict) -> Iterator[TaskStates]:
 
 
 def _task_loss(weight: torch.Tensor, bias: torch.Tensor | None, own: TaskStates, reduction: str) -> torch.Tensor:
-    if len(own.targets) * len(weight) > MANY_LOGITS:
+    if len(own.targets) * len(weight) > MANY_PIECES * logits_at_once(weight.device):
         weights = token_weights(own.rows, own.n, reduction)
         return weighted_nll(own.states, weight, bias, own.targets, weights)
     return reduce_nll(target_nll(linear(own.states, weight, bias), own.targets), own.rows, own.n, reduction)
@@ -80,8 +81,7 @@ def _share(own: TaskStates, whole: tuple[int, int], reduction: str) -> float:
 def _one_continuation(model, task: dict) -> TaskStates:
     """One task of a decoder-only student: the source is read and the target predicted in one pass."""
     hidden = model.get_decoder()(input_ids=task["inputs"], attention_mask=task["mask"], use_cache=False)[0]  # (B, T, D)
-    real = task["targets"] >= 0  # neither source nor padding reaches the projection
-    return TaskStates(hidden[real], task["targets"][real], real.nonzero()[:, 0], len(real))
+    return _at_targets(hidden, task)
 
 
 def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict) -> TaskStates:
@@ -92,12 +92,28 @@ def _one_task(model, encoded: torch.Tensor, mask: torch.Tensor, task: dict) -> T
         encoder_attention_mask=mask[task["rows"]],
         use_cache=False,
     )[0]  # (B, T, D)
-    real = task["targets"] >= 0
-    states = scaled_states(model, hidden[real])  # (P, D): padding never reaches the projection
-    return TaskStates(states, task["targets"][real], real.nonzero()[:, 0], len(real))
+    own = _at_targets(hidden, task)
+    return own._replace(states=scaled_states(model, own.states))
+
+
+def _at_targets(hidden: torch.Tensor, task: dict) -> TaskStates:
+    """hidden float[B, T, D] at the real targets alone: neither source nor padding reaches the projection.
+
+    By places that the collator found, not by a mask: how many a mask selects a GPU would have to be asked.
+    """
+    return TaskStates(hidden.flatten(0, 1)[task["at"]], task["targets"], task["of"], len(hidden))
 
 
 # -- how it is computed ------------------------------------------------------------------------------
+
+
+def to_device(batch, device: torch.device):
+    """A batch, nested dicts and lists of tensors among other values, on a device; from pinned memory without a wait."""
+    if isinstance(batch, dict):
+        return {key: to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, list):
+        return [to_device(value, device) for value in batch]
+    return batch.to(device, non_blocking=True) if isinstance(batch, torch.Tensor) else batch
 
 
 def in_precision(precision: str, device: torch.device):
@@ -113,8 +129,7 @@ def takes_bf16(precision: str, device: torch.device) -> bool:
 
 def precision_here(precision: str) -> str:
     """What a setting comes to on this machine's best device: "auto" is "fp32" without a GPU."""
-    here = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return "bf16" if takes_bf16(precision, here) else "fp32"
+    return "bf16" if takes_bf16(precision, best_device()) else "fp32"
 
 
 @contextmanager

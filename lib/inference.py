@@ -16,14 +16,19 @@ from lib.decoding import MOST_ROWS, Drawing, decode
 from lib.encoding import Encoded, collator, source_ids, target_ids
 from lib.errors import UserError
 from lib.examples import PREDICT
-from lib.forward import task_nll
+from lib.forward import task_nll, to_device
 from lib.losses import mean_by_row
+from lib.mishaps import as_memory_allows
 from lib.records import VERDICTS
+from lib.stops import before_stop, runs_on
 from lib.student import Student
 
 
 class Written(NamedTuple):
-    """What a student wrote: the text, its length in tokens without the end, and whether only the limit ended it."""
+    """What a student wrote: the text, its length in tokens without the end, and whether only the limit ended it.
+
+    A text that ran on into a next question ends before that (lib/stops.py); its tokens were written and count.
+    """
 
     text: str
     tokens: int
@@ -36,7 +41,7 @@ def write(student: Student, sources: Sequence[str], max_tokens: int, batch: int 
     Raises UserError where a decoder-only student has too few positions for an input and `max_tokens` more.
     """
     ids = _asked(student, sources, max_tokens)
-    return [_written(student, tokens) for tokens in decode(student, ids, max_tokens, most_rows=batch)]
+    return _written(student, decode(student, ids, max_tokens, most_rows=batch))
 
 
 def draw(
@@ -57,7 +62,7 @@ def draw(
     ids = _asked(student, sources, max_tokens)
     own = [_random_numbers(f"{key}/{copy}/{source}", max_tokens) for source in sources for copy in range(copies)]
     drawing = Drawing(temperature, top_p, np.array(own).reshape(-1, max_tokens))
-    flat = [_written(student, tokens) for tokens in decode(student, ids, max_tokens, drawing, copies, batch)]
+    flat = _written(student, decode(student, ids, max_tokens, drawing, copies, batch))
     return [flat[i : i + copies] for i in range(0, len(flat), copies)]
 
 
@@ -69,29 +74,37 @@ def verdict_probabilities(student: Student, judged: Sequence[str], batch: int = 
     returns   float[N, 3] in the order of `records.VERDICTS`; rows sum to 1
     raises    UserError as `write` does
     """
-    model, together = student.model.eval(), collator(student)
+    student.model.eval()
     targets = target_ids(student.tokenizer, VERDICTS, student.decoder_only)
     sources = source_ids(student.tokenizer, [PREDICT + text for text in judged], student.decoder_only)
     _refuse_too_long(student, judged, sources, max(map(len, targets)))
     log_p = np.zeros((len(sources), len(VERDICTS)))
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
-    for start in range(0, len(order), batch):
-        rows = order[start : start + batch]
-        asked = together([Encoded(tuple((sources[i], target) for target in targets)) for i in rows])
-        found = task_nll(model, to_device(_read_once(asked, len(rows)), model.device))
-        for column, (target, (nll, row, n)) in enumerate(zip(targets, found)):
-            log_p[rows, column] = -(mean_by_row(nll, row, n) * len(target)).double().cpu().numpy()
+    planned = (order[start : start + batch] for start in range(0, len(order), batch))
+    work = lambda rows: _verdicts_log_p(student, [sources[i] for i in rows], targets)  # noqa: E731
+    for rows, found in as_memory_allows(planned, work, "texts are judged"):
+        log_p[rows] = found
     p = np.exp(log_p - log_p.max(axis=1, keepdims=True, initial=-np.inf))
     return p / p.sum(axis=1, keepdims=True)
 
 
-def to_device(batch, device):
-    """A batch of nested dicts and lists of tensors, moved to a device."""
-    if isinstance(batch, dict):
-        return {key: to_device(value, device) for key, value in batch.items()}
-    if isinstance(batch, list):
-        return [to_device(value, device) for value in batch]
-    return batch.to(device)
+def tokens_to_judge(student: Student, judged: Sequence[str]) -> list[int]:
+    """What `verdict_probabilities` reads for each text: the text and three verdicts behind it.
+
+    An encoder reads a text once for all three; a decoder-only student reads it before each.
+    """
+    said = sum(map(len, target_ids(student.tokenizer, VERDICTS, student.decoder_only)))
+    times = len(VERDICTS) if student.decoder_only else 1
+    ids = source_ids(student.tokenizer, [PREDICT + text for text in judged], student.decoder_only)
+    return [times * len(own) + said for own in ids]
+
+
+def _verdicts_log_p(student: Student, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> np.ndarray:
+    """log P of each verdict and its end behind each source: float[N, 3], nats."""
+    asked = collator(student)([Encoded(tuple((source, target) for target in targets)) for source in sources])
+    found = task_nll(student.model, to_device(_read_once(asked, len(sources)), student.model.device))
+    columns = [-mean_by_row(nll, row, n) * len(target) for target, (nll, row, n) in zip(targets, found)]
+    return torch.stack(columns, 1).double().cpu().numpy()
 
 
 def _read_once(batch: dict, n: int) -> dict:
@@ -113,11 +126,14 @@ def _random_numbers(key: str, count: int) -> np.ndarray:
     return np.random.default_rng(int.from_bytes(draws.draw(f"drawn/{key}"))).random(count)
 
 
-def _written(student: Student, tokens: list[int]) -> Written:
-    end = student.tokenizer.eos_token_id
-    at_limit = end not in tokens
-    length = len(tokens) if at_limit else tokens.index(end)
-    return Written(student.text(tokens[:length]), length, at_limit)
+def _written(student: Student, rows: Sequence[list[int]]) -> list[Written]:
+    end, stops, found = student.tokenizer.eos_token_id, runs_on(student), []
+    for ids in rows:
+        at_limit = end not in ids
+        length = len(ids) if at_limit else ids.index(end)
+        text = student.text(ids[:length])
+        found.append(Written(before_stop(text) if stops else text, length, at_limit))
+    return found
 
 
 def _refuse_too_long(student: Student, sources: Sequence[str], ids: Sequence[list[int]], max_tokens: int) -> None:

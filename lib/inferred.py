@@ -1,10 +1,11 @@
 """Sampled answers of finished students, drawn once, in parallel processes, and found again.
 
     sampled = infer_or_load(results, cfg.infer, folder=where_to_infer(), read=[paths.INFERENCE])
-    sampled[results[0].run.id][0]["p_correct"]          # 0.83; see lib/sampled.py for a row
+    sampled[results[0].run.id][0]["p_correct"]          # 0.83; see lib/votes.py for a row
 
-Only students with self-evaluation are asked: the others cannot judge. A file belongs to a run and the settings that
-drew it, `<run id>-<settings>.jsonl`. Seconds differ from time to time, so they go to scratch/ and not into it.
+Asked are students with self-evaluation, and those of arms that are like theirs but without (`counterparts`): these
+cannot judge, but tell what learning to judge does to the samples. A file belongs to a run and the settings that drew
+it, `<run id>-<settings>.jsonl`. Seconds differ from time to time, so they go to scratch/ and not into it.
 """
 
 import hashlib
@@ -14,57 +15,81 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
-import joblib
-from joblib import Parallel, delayed
-
 from lib import paths
+from lib.comparison import by_arm
 from lib.kernel import IN_PIPELINE
 from lib.progress import progress
-from lib.records import write_atomically, write_json
+from lib.records import read_jsonl, write_atomically, write_json
 from lib.runs import INTERACTIVE, Result
-from lib.sampled import sampled_answers
 from lib.settings import Infer
-from lib.student import load_student
+from lib.student import load_student, to_best_device
 from lib.tasks import get_task
-from lib.workers import one_thread_worker, workers_end
+from lib.votes import sampled_answers
+from lib.workers import Backend, one_thread_worker, raise_failed, spread, worker_count
 
 # Raise it when a change of the code makes equal settings draw or judge differently.
-INFERENCE_VERSION = 1
+INFERENCE_VERSION = 2
+# What an arm may differ in from one without self-evaluation and still be its like.
+OF_SELF_EVALUATION = {"evaluations", "self_eval_steps", "judge_sees"}
 
 
 def infer_or_load(
     results: Sequence[Result], infer: Infer, folder: Path, read: Sequence[Path] = (), workers: int = 0
 ) -> dict[str, list[dict]]:
-    """The sampled answers to the test questions of each run whose arm learned to judge, by the run's id.
+    """The sampled answers to the test questions of each run that is asked (`asked`), by the run's id.
 
     folder    where new ones are kept
     read      other such folders, looked through as well
-    workers   parallel processes, one thread each; 0: one a core
+    workers   parallel processes, a GPU or one thread each; 0: one a GPU or, where there is none, one a core
     """
-    judging = [r for r in results if r.run.recipe.evaluations] if infer.samples else []
-    names = {r.run.id: file_name(r.run.id, infer) for r in judging}
-    for result in judging:
-        _fetch(names[result.run.id], folder, read)
-    missing = [r for r in judging if _find(names[r.run.id], [folder, *read]) is None]
+    wanted = asked(results) if infer.samples else []
+    names = {r.run.id: file_name(r.run.id, infer) for r in wanted}
+    for name in names.values():
+        _fetch(name, folder, read)
+    missing = [r for r in wanted if _find(names[r.run.id], [folder, *read]) is None]
     if missing:
-        count = min(workers or joblib.cpu_count(), len(missing))
-        with workers_end():
-            jobs = (delayed(infer_run)(result, infer, folder) for result in missing)
-            found = Parallel(n_jobs=count, return_as="generator_unordered")(jobs)
-            seconds = sum(progress(found, len(missing), "drawing rationales"))
-        questions = sum(len(r.run.held_out.test) for r in missing)
-        print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
-    return {r.run.id: _rows(_find(names[r.run.id], [folder, *read])) for r in judging}
+        backend = missing[0].run.train.backend
+        _infer_all(missing, infer, folder, worker_count(workers, backend=backend), backend)
+    return {run: read_jsonl(_find(name, [folder, *read])) for run, name in names.items()}
+
+
+def counterparts(results: Sequence[Result]) -> dict[str, str]:
+    """Arm with self-evaluation -> the arm that learned the same without it, if there is one: {"w/ SE": "1 CoT"}."""
+    recipes = {arm: group[0].run.recipe for arm, group in by_arm(results).items()}
+    same = {arm: recipe.model_dump(exclude=OF_SELF_EVALUATION) for arm, recipe in recipes.items()}
+    plain = [arm for arm, recipe in recipes.items() if recipe.explain and not recipe.evaluations]
+    found = {arm: next((other for other in plain if same[other] == same[arm]), None) for arm in recipes}
+    return {arm: other for arm, other in found.items() if recipes[arm].evaluations and other}
+
+
+def asked(results: Sequence[Result]) -> list[Result]:
+    """Runs of arms with self-evaluation and of their counterparts; two arms that are the same runs are asked once."""
+    arms = {arm for arm, group in by_arm(results).items() if group[0].run.recipe.evaluations}
+    arms |= set(counterparts(results).values())
+    return list({r.run.id: r for r in results if r.run.arm in arms}.values())
+
+
+def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: int, backend: Backend) -> None:
+    """Draw for all of them; one that fails ends no other."""
+    work = partial(infer_run, infer=infer, folder=folder)
+    with closing(spread(work, missing, min(workers, len(missing)), backend=backend)) as ended:
+        outcomes = [(r.run, outcome) for r, outcome in progress(ended, len(missing), "drawing rationales")]
+    failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
+    raise_failed(failed, len(missing), "runs")
+    seconds, questions = sum(outcome for _, outcome in outcomes), sum(len(run.held_out.test) for run, _ in outcomes)
+    print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
 
 
 def infer_run(result: Result, infer: Infer, folder: Path) -> float:
     """Draw and judge one run's answers in this process; returns the seconds of processor time it took."""
     one_thread_worker()
     run, began = result.run, time.process_time()
-    student, task = load_student(result.folder / "student"), get_task(result.run.held_out.task)
-    limit, sees = run.student.max_target_tokens, run.recipe.judge_sees
+    student, task = to_best_device(load_student(result.folder / "student")), get_task(result.run.held_out.task)
+    limit, sees = run.student.max_target_tokens, run.recipe.judge_sees if run.recipe.evaluations else None
     rows = sampled_answers(student, task, run.held_out.test, infer, f"seed {run.seed}", limit, sees)
     seconds, name = time.process_time() - began, file_name(run.id, infer)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +103,7 @@ def infer_run(result: Result, infer: Infer, folder: Path) -> float:
 def retire(folder: Path, keep: Sequence[Result], infer: Infer) -> None:
     """Delete answers that belong to no run and setting any more: what DVC sees follows from the settings."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {file_name(r.run.id, infer) for r in keep if r.run.recipe.evaluations and infer.samples}
+    wanted = {file_name(r.run.id, infer) for r in asked(keep) if infer.samples}
     for path in sorted(folder.glob("*.jsonl")):
         if path.name not in wanted:
             path.unlink()
@@ -107,8 +132,3 @@ def _fetch(name: str, folder: Path, read: Sequence[Path]) -> None:
 
 def _find(name: str, folders: Sequence[Path]) -> Path | None:
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
-
-
-def _rows(path: Path) -> list[dict]:
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]

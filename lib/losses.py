@@ -12,7 +12,13 @@ loss = weighted_nll(states, head.weight, None, targets, token_weights(rows, n, "
 import torch
 import torch.nn.functional as F
 
-LOGITS_AT_ONCE = 2**23  # positions × words of one piece in `weighted_nll`: 32 MB
+# positions × words of one piece in `weighted_nll`: 32 MB on a processor; 512 MB on a GPU, a guess that keeps it busy
+LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**27}
+
+
+def logits_at_once(device: torch.device) -> int:
+    """The size of a piece on a device; any that is no CPU has a GPU's."""
+    return LOGITS_AT_ONCE["cpu" if device.type == "cpu" else "cuda"]
 
 
 def target_nll(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -33,7 +39,7 @@ def mean_by_row(nll: torch.Tensor, rows: torch.Tensor, n: int) -> torch.Tensor:
     returns  float[n]
     """
     sums = torch.zeros(n, dtype=nll.dtype, device=nll.device).index_add(0, rows, nll)
-    return sums / torch.bincount(rows, minlength=n)
+    return sums / tokens_of_row(rows, n)
 
 
 def reduce_nll(nll: torch.Tensor, rows: torch.Tensor, n: int, reduction: str) -> torch.Tensor:
@@ -51,7 +57,13 @@ def token_weights(rows: torch.Tensor, n: int, reduction: str) -> torch.Tensor:
     """What each token's nll counts in `reduce_nll`, float[P] with (w * nll).sum() = reduce_nll(nll); they sum to 1."""
     if reduction == "tokens":
         return torch.full((len(rows),), 1 / len(rows), device=rows.device)
-    return 1 / (n * torch.bincount(rows, minlength=n)[rows])
+    return 1 / (n * tokens_of_row(rows, n)[rows])
+
+
+def tokens_of_row(rows: torch.Tensor, n: int) -> torch.Tensor:
+    """How many tokens each of n rows has, float[n]: [0, 1, 1] -> [1, 2]. torch.bincount would wait for a GPU."""
+    ones = torch.ones(len(rows), device=rows.device)
+    return torch.zeros(n, device=rows.device).index_add(0, rows, ones)
 
 
 def weighted_nll(
@@ -60,13 +72,14 @@ def weighted_nll(
     bias: torch.Tensor | None,
     targets: torch.Tensor,
     token_weight: torch.Tensor,
-    at_once: int = LOGITS_AT_ONCE,
+    at_once: int | None = None,
 ) -> torch.Tensor:
     """Σ w · nll of the tokens whose logits are states @ weight.T + bias; at most `at_once` of these exist at a time.
 
     states        float[P, D] and targets long[P], at the real target positions only
     weight        float[V, D], bias float[V] or None: the output projection
     token_weight  float[P], w; no gradient reaches it
+    at_once       positions × words; None: as suits the device (LOGITS_AT_ONCE)
     returns       a scalar in fp32. Under autocast the products are of its precision, softmax and sums of fp32
 
     A piece's gradient is taken while its logits are there, so that nothing is computed twice:
@@ -74,6 +87,7 @@ def weighted_nll(
     """
     kind = states.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
+    at_once = at_once or logits_at_once(states.device)
     return _WeightedNll.apply(states, weight, bias, targets, token_weight, at_once, dtype)
 
 

@@ -1,4 +1,4 @@
-"""What may go wrong in the middle of training, said so that something can be done about it.
+"""What may go wrong in the middle of training or writing, said so that something can be done about it.
 
 A loss that is not finite, memory that does not suffice, checkpoints that another recipe left behind: each is a
 UserError that names the file or the setting. None of them is skipped over.
@@ -7,9 +7,10 @@ UserError that names the file or the setting. None of them is skipped over.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -19,9 +20,12 @@ from lib.records import write_json
 from lib.schedule import passes
 from lib.student import Student
 
-RECIPE = "recipe.json"
-# What may differ between a phase's beginning and its end: how its steps are computed, not which they are.
+PHASE = "phase.json"  # beside a phase's checkpoints: what they are of
+# What may differ between a phase's beginning and its end: how its steps are computed, not which they are. Nor is it in
+# a run's id: a run that ran out of memory goes on with less from its last checkpoint, and finished ones stay found.
 HOW = {"pass_tokens", "checkpointing", "compile"}
+R = TypeVar("R")
+FIRST = 8  # of a weight's numbers, by which a student is known
 
 
 def not_finite(
@@ -58,12 +62,47 @@ def memory_suffices(batch: int, budget: int | None, checkpointing: bool, example
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         raise UserError(_what_to_lower(batch, budget, checkpointing, examples(), str(error))) from error
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def as_memory_allows(
+    batches: Iterable[list[int]], work: Callable[[list[int]], R], what: str
+) -> Iterator[tuple[list[int], R]]:
+    """(rows, work(rows)) of each batch; one that is too much for the memory is halved, and so are all behind it.
+
+    batches   lists of rows, those of short texts first, so that what is too much once is too much from then on
+    what      is done, for the UserError where a single row is too much
+    """
+    most = None
+    for batch in batches:
+        while batch:
+            rows = batch[:most]
+            found = _unless_out_of_memory(work, rows)
+            if found is not None:
+                yield rows, found
+                batch = batch[len(rows) :]
+            elif len(rows) == 1:
+                raise UserError(
+                    f"student.max_target_tokens: out of memory at one row alone, while {what}; lower it or "
+                    "max_source_tokens, or take a smaller student"
+                )
+            else:
+                most = len(rows) // 2
+
+
+def _unless_out_of_memory(work: Callable, rows: list[int]):
+    """None where memory runs out; what had been computed is let go with the error."""
+    try:
+        return work(rows)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return None
+
+
+def out_of_memory(error: BaseException) -> bool:
     """Whether an error means that: on a GPU it has a class of its own, on a CPU only its words."""
     words = "can't allocate memory", "not enough memory", "out of memory"
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error).lower() for w in words)
@@ -74,15 +113,15 @@ def _what_to_lower(batch: int, budget: int | None, checkpointing: bool, examples
     cut = passes(lengths, budget)
     tokens = max(sum(sum(lengths[i]) for i in rows) for rows in cut)
     longest = max(map(sum, lengths))
-    ways = [] if checkpointing else ["set train.checkpointing: true"]
+    ways, after = [] if checkpointing else ["set train.checkpointing: true"], ""
     if max(map(len, cut)) > 1:
         ways.append(f"lower train.pass_tokens (now {budget or 'null, a whole step'}; an example has up to {longest})")
+        after = "; it then goes on from its last checkpoint"
     else:
-        ways.append(f"lower student.max_source_tokens or max_target_tokens (an example of {longest} tokens is alone)")
-    reason = " ".join(said.split())
-    return (
-        f"out of memory at a pass of {tokens} tokens of a step of {batch} examples: {' or '.join(ways)} ({reason:.100})"
-    )
+        limits = f"lower student.max_source_tokens or max_target_tokens (an example of {longest} tokens is alone"
+        ways.append(f"{limits}; all runs are then trained anew)")
+    where = f"a pass of {tokens} tokens of a step of {batch} examples"
+    return f"out of memory at {where}: {' or '.join(ways)}{after} ({' '.join(said.split()):.100})"
 
 
 def refuse_another_recipe(folder: Path, plan, encoded: Sequence[Encoded], student: Student) -> None:
@@ -91,14 +130,24 @@ def refuse_another_recipe(folder: Path, plan, encoded: Sequence[Encoded], studen
     plan   a dataclass; what only says how its steps are computed (`HOW`) may differ
     """
     own = {key: value for key, value in dataclasses.asdict(plan).items() if key not in HOW}
-    shapes = [[name, list(p.shape)] for name, p in student.model.named_parameters()]
-    own |= {"examples": _hash([e.pairs for e in encoded]), "student": _hash(shapes)}
-    file = folder / RECIPE
+    own |= {"examples": _hash([e.pairs for e in encoded]), "student": fingerprint(student)}
+    file = folder / PHASE
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else own
     differing = [f"{key} {found.get(key)!r}, now {value!r}" for key, value in own.items() if found.get(key) != value]
     if differing and any(folder.glob("checkpoint-*")):
         raise UserError(f"{folder}: its checkpoints are of another recipe ({'; '.join(differing)}); delete the folder")
     write_json(file, own)
+
+
+def fingerprint(student: Student) -> str:
+    """A hash of where a student is from, of its shape, and of the first numbers of each of its weights.
+
+    Published students of one shape (T5 v1.1 and Flan-T5), and one from scratch with other seeds, are different ones.
+    """
+    weights = [
+        [name, list(p.shape), p.detach().flatten()[:FIRST].tolist()] for name, p in student.model.named_parameters()
+    ]
+    return _hash([student.model.config.name_or_path, weights])
 
 
 def _hash(content) -> str:

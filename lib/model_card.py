@@ -6,7 +6,6 @@ Every number is computed from what the run left behind: predictions.jsonl and ju
 intervals over test questions. They are of this one student; the spread over seeds stands in the project's reports.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from lib.checkpoint import RECIPE, Finished
 from lib.errors import UserError
+from lib.records import read_jsonl
 from lib.statistics import wilson
 from lib.student import parameters
 from lib.tasks import get_task
@@ -190,7 +190,4 @@ def _limits(teacher: Sequence[str]) -> str:
 
 
 def _rows(path: Path) -> list[dict]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    return read_jsonl(path) if path.is_file() else []

@@ -9,6 +9,7 @@ A data file is JSON Lines, sorted by id, so that equal content is equal bytes:
 """
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -81,7 +82,10 @@ class Rationale(Row):
 
     @property
     def sound(self) -> bool | None:
-        """No step refuted and the answer not wrong; None where nothing could be checked."""
+        """No step refuted and the answer not wrong; None where the task has no verifier.
+
+        A text of which the verifier could read no step has none refuted: of free text, True may only mean "right".
+        """
         if self.wrong_steps is None:
             return None
         return not self.wrong_steps and self.correct is not False
@@ -241,8 +245,24 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value) -> None:
-    """Write JSON with sorted keys and one trailing newline, atomically."""
-    write_atomically(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    """Write JSON with sorted keys and one trailing newline, atomically; a number that is none (nan) becomes null."""
+    text = json.dumps(_or_null(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, text + "\n")
+
+
+def _or_null(value):
+    """The value with None for nan, which JSON does not have: a mean of nothing, an AUROC of one kind."""
+    if isinstance(value, dict):
+        return {key: _or_null(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_or_null(own) for own in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    """The rows of a JSON Lines file as they are."""
+    with path.open(encoding="utf-8") as file:  # not splitlines: that also cuts at U+2028 within a text
+        return [json.loads(line) for line in file]
 
 
 def _lines(path: Path):

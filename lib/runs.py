@@ -13,27 +13,28 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from contextlib import closing
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
-import joblib
-from joblib import Parallel, delayed
-
-from lib import paths
-from lib.curves import Curves
+from lib import distributed, paths
+from lib.callbacks import Curves
 from lib.encoding import Encoded, encode, limit_lengths
 from lib.examples import Example
+from lib.forward import precision_here
 from lib.kernel import IN_PIPELINE
 from lib.lengths import refuse_unfit_runs
 from lib.measurement import answers, judgements, summary, validation_accuracy
+from lib.pace import seconds_per_token
 from lib.planning import Run, recipe_keys, student_keys, train_keys
 from lib.progress import progress
-from lib.records import write_atomically, write_json
+from lib.records import read_jsonl, write_atomically, write_json
 from lib.settings import Student as StudentSettings
 from lib.student import Student, decoder_only, start_student
 from lib.tasks import Task, get_task
-from lib.training import Plan, fit, seconds_per_token
-from lib.workers import alone, one_thread_worker, workers_end
+from lib.training import Plan, fit
+from lib.workers import alone, one_thread_worker, raise_failed, spread, worker_count
 
 # Folders of scratch/ with runs that no stage keeps, but that need not be trained again: those of an interactive
 # kernel, and those of arms or settings that are configured no longer.
@@ -51,12 +52,12 @@ class Result:
 
     def predictions(self) -> list[dict]:
         """One row a test question, by id (`measurement.answers`)."""
-        return _read_jsonl(self.folder / "predictions.jsonl")
+        return read_jsonl(self.folder / "predictions.jsonl")
 
     def judgements(self) -> list[dict]:
         """One row a judged test rationale and phase; empty for arms without self-evaluation."""
         path = self.folder / "judgements.jsonl"
-        return _read_jsonl(path) if path.exists() else []
+        return read_jsonl(path) if path.exists() else []
 
 
 def run_or_load(runs: Sequence[Run], folder: Path, read: Sequence[Path] = (), workers: int = 0) -> list[Result]:
@@ -64,13 +65,14 @@ def run_or_load(runs: Sequence[Run], folder: Path, read: Sequence[Path] = (), wo
 
     folder    where finished runs are kept, one folder a run id
     read      other such folders, looked through as well
-    workers   parallel processes, one thread each; 0: one a core
+    workers   parallel processes, a GPU or one thread each; 0: one a GPU or, where there is none, one a core
+    A run that fails ends no other; then one error names each that did.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for run in runs:
         _fetch(run, folder, read)
     missing = {run.id: run for run in runs if find(run, [folder, *read]) is None}
-    train_all(list(missing.values()), folder, workers or joblib.cpu_count())
+    train_all(list(missing.values()), folder, workers)
     return [_load(run, find(run, [folder, *read]), run.id in missing) for run in runs]
 
 
@@ -104,19 +106,29 @@ def find(run: Run, folders: Sequence[Path]) -> Path | None:
 
 
 def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
-    """Train runs, the longest first, one thread a process. A run that fails ends the rest; finished ones stay."""
+    """Train runs, the longest first. One that fails ends no other; when all are done, an error names those that did.
+
+    One whose process is killed goes on from its last checkpoint, twice at most.
+    """
     if not runs:
         return
     refuse_unfit_runs(runs)
-    minutes = estimate(runs) / min(workers, len(runs)) / 60
+    devices, backend = runs[0].train.devices, runs[0].train.backend
+    workers = min(worker_count(workers, devices, backend), len(runs))
+    minutes = estimate(runs) / workers / devices / 60
     print(f"{len(runs)} runs to train: about {minutes:.1f} min in {workers} processes", file=sys.stderr, flush=True)
-    longest_first = sorted(runs, key=lambda run: (-run.tokens, run.id))
-    with workers_end():
-        finished = Parallel(n_jobs=min(workers, len(runs)), return_as="generator_unordered")(
-            delayed(train_run)(run, folder) for run in longest_first
-        )
-        for _ in progress(finished, len(runs), "training runs"):
-            pass
+    longest_first = [_as_planned(run) for run in sorted(runs, key=lambda run: (-run.tokens, run.id))]
+    with closing(spread(partial(train_run, folder=folder), longest_first, workers, devices, backend)) as ended:
+        outcomes = list(progress(ended, len(runs), "training runs"))
+    failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
+    raise_failed(failed, len(runs), "runs")
+
+
+def _as_planned(run: Run) -> Run:
+    """On a cluster precision `auto` is what it came to here, where the run had its id from it."""
+    if run.train.backend == "joblib":
+        return run
+    return replace(run, train=run.train.model_copy(update={"precision": precision_here(run.train.precision)}))
 
 
 def estimate(runs: Sequence[Run]) -> float:
@@ -135,11 +147,18 @@ def _seconds_per_token(run: Run) -> float:
 
 
 def train_run(run: Run, folder: Path) -> None:
-    """Train and measure one run in this process; its folder appears under `folder` when it is finished."""
+    """Train and measure one run; its folder appears under `folder` when it is finished.
+
+    In this process or, with several `train.devices`, in as many new ones, for which this one holds the run's lock.
+    """
     one_thread_worker()
     with alone(paths.SCRATCH / "runs" / f"{run.id}.lock"):
-        if find(run, [folder]) is None:
+        if find(run, [folder]) is not None:
+            return
+        if run.train.devices == 1:
             _train_run(run, folder)
+        else:
+            distributed.together(_train_run, (run, folder), run.train.devices)
 
 
 def _train_run(run: Run, folder: Path) -> None:
@@ -153,6 +172,8 @@ def _train_run(run: Run, folder: Path) -> None:
     history["reasoning"] = _fit(
         student, run, run.reasoning_phase, run.recipe.steps, work / "2", _validation(student, run, task)
     )
+    if distributed.rank():  # one of several processes: the first measures and writes
+        return
     judged += _judge(student, run, "after phase 2") if run.evaluation_phase else []
     limits = run.student.max_label_tokens, run.student.max_target_tokens
     predictions = answers(student, task, run.held_out.test, run.recipe.explain, *limits, run.recipe.rationale_first)
@@ -164,6 +185,7 @@ def _train_run(run: Run, folder: Path) -> None:
 
 def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, work: Path, validate=None) -> list[dict]:
     curves = Curves(f"{run.arm}, seed {run.seed}", paths.SCRATCH / "curves" / run.id / work.name, steps)
+    curves = None if distributed.rank() else curves
     return fit(student, _encoded(run, examples), _plan(run, steps, validate is not None), work, validate, curves)
 
 
@@ -193,7 +215,8 @@ def _validation(student: Student, run: Run, task: Task) -> Callable[[], float] |
 
 
 def _judge(student: Student, run: Run, phase: str) -> list[dict]:
-    return [{"phase": phase} | row for row in judgements(student, run.held_out.judged)]
+    judged = [] if distributed.rank() else judgements(student, run.held_out.judged)
+    return [{"phase": phase} | row for row in judged]
 
 
 def _write(
@@ -227,8 +250,3 @@ def _load(run: Run, folder: Path, trained: bool) -> Result:
 
 def _write_jsonl(path: Path, rows: list[dict]) -> None:
     write_atomically(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows))
-
-
-def _read_jsonl(path: Path) -> list[dict]:
-    with path.open(encoding="utf-8") as file:  # not splitlines: that also cuts at U+2028 within a text
-        return [json.loads(line) for line in file]

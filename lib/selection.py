@@ -17,7 +17,7 @@ of your own:  STRATEGIES["longest"] = lambda pool, seed: sorted(pool, key=lambda
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from pydantic import ValidationError, validate_call
 
@@ -67,6 +67,9 @@ STRATEGIES: dict[str, Step] = {
 WITH_SETTINGS: dict[str, Callable[..., Step]] = {
     make.__name__: validate_call(make) for make in (take, self_eval, distinct, diversity, morsd)
 }
+# The order in which a cluster's rationales stand where nothing has ranked them. Not as `random` shuffles: the first of
+# three by diversity(2, 1) would then be the random one in two of three cases.
+UNDECIDED: Step = partial(shuffled, purpose="undecided")
 UNRANKED = {"accurate", "sound", "approved", "distinct", "take"}  # steps that leave the order of samples
 
 
@@ -96,7 +99,7 @@ def get_strategy(spec: str) -> Step:
     ranked, steps = False, []
     for name, given in parts:
         if name == diversity.__name__ and not ranked:
-            steps.append(shuffled)
+            steps.append(UNDECIDED)
         steps.append(_step(name, given, spec))
         ranked = ranked or name not in UNRANKED
     return steps[0] if len(steps) == 1 else chain(*steps)

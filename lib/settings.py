@@ -6,7 +6,7 @@ lib/config.py reads the file; a value out of range, a wrong type or an unknown k
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from lib.errors import UserError
 
@@ -242,7 +242,16 @@ class Train(Section):
     unfed: Literal["refuse", "skip"]
     headline: str
     workers: Annotated[int, Field(ge=0)]
+    backend: Literal["joblib", "ray"]
+    devices: Count
     arms: dict[str, dict[str, Any]]
+
+    @field_validator("devices")
+    @classmethod
+    def _a_share_for_each(cls, devices: int, info: ValidationInfo) -> int:
+        if devices > info.data.get("batch", devices):
+            raise ValueError(f"at most train.batch, {info.data['batch']}: each takes an example of a step at least")
+        return devices
 
 
 class Infer(Section):

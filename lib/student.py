@@ -34,8 +34,8 @@ from lib.unfit import refuse_positions, refuse_unfit
 from lib.words import continuing_tokenizer, tidy, words_tokenizer
 
 __all__ = [
-    "Student", "all_students", "decoder_only", "load_student", "make_tokenizer", "new_student", "parameters",
-    "positions", "start_student",
+    "Student", "all_students", "best_device", "decoder_only", "load_student", "make_tokenizer", "new_student",
+    "parameters", "positions", "start_student", "to_best_device",
 ]  # fmt: skip
 
 SPARE_POSITIONS = 8  # of a decoder-only student from scratch, beyond its longest source and target
@@ -89,6 +89,17 @@ def load_student(folder: Path) -> Student:
     auto = _auto(AutoConfig.from_pretrained(folder, local_files_only=True))
     model = auto.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     return Student(_greedy(model), AutoTokenizer.from_pretrained(folder, local_files_only=True))
+
+
+def best_device() -> torch.device:
+    """The device that trains, writes and judges: a GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def to_best_device(student: Student) -> Student:
+    """The same student, its weights on that device."""
+    student.model.to(best_device())
+    return student
 
 
 def decoder_only(settings: StudentSettings) -> bool:

@@ -10,12 +10,11 @@ batches that it would have seen.
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import torch
 import transformers
 from torch.optim import AdamW, Optimizer
@@ -23,17 +22,17 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments, get_cosine_schedule_with_warmup
 from transformers.optimization import Adafactor
 
-from lib.callbacks import LiveCurves, LogAtCheckpoints, Patience, out_of_patience
-from lib.curves import Curves
+from lib import distributed
+from lib.callbacks import Curves, LiveCurves, LogAtCheckpoints, Patience, out_of_patience
 from lib.encoding import Encoded, step_collator
 from lib.errors import UserError
 from lib.forcing import refuse_other_logits
-from lib.forward import batch_loss, computed, in_precision, task_nll
+from lib.forward import batch_loss, computed, in_precision, to_device
 from lib.mishaps import memory_suffices, not_finite, refuse_another_recipe
 from lib.schedule import BUCKET, batches
 from lib.student import Student
 
-__all__ = ["Plan", "fit", "make_optimizer", "seconds_per_token", "task_nll"]
+__all__ = ["Plan", "fit", "make_optimizer"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,11 @@ class DistillationTrainer(Trainer):
         # a generator of its own: drawing the loader's seed must not touch the global random state
         generator = torch.Generator().manual_seed(self.plan.seed)
         return DataLoader(
-            self.train_dataset, batch_sampler=self.schedule, collate_fn=self.data_collator, generator=generator
+            self.train_dataset,
+            batch_sampler=self.schedule,
+            collate_fn=self.data_collator,
+            generator=generator,
+            pin_memory=self.args.dataloader_pin_memory,
         )
 
     def training_step(self, model, inputs, num_items_in_batch=None):
@@ -80,9 +83,10 @@ class DistillationTrainer(Trainer):
         self.step_loss = torch.zeros((), device=self.args.device)
         for batch in inputs["passes"]:
             with in_precision(self.plan.precision, self.args.device):
-                loss = batch_loss(model, self._prepare_inputs(batch), self.plan.lam, self.plan.reduction)
+                loss = batch_loss(model, to_device(batch, self.args.device), self.plan.lam, self.plan.reduction)
             self.accelerator.backward(loss)
             self.step_loss += loss.detach()
+        distributed.add_up(chain((p.grad for p in model.parameters() if p.grad is not None), [self.step_loss]))
         return self.step_loss
 
     def _clip_grad_norm(self, model):
@@ -96,7 +100,7 @@ class DistillationTrainer(Trainer):
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         self.model.eval()
         with torch.compiler.set_stance("force_eager"):  # writing has another shape at every token
-            metrics = {"eval_accuracy": self.validate()}
+            metrics = {"eval_accuracy": distributed.as_first(self.validate)}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -123,7 +127,7 @@ def fit(
 
     folder    checkpoints while under way; an interrupted phase resumes from the last one, bit for bit on one machine
     validate  called every `plan.validate_every` steps: accuracy on validation questions, 0..1
-    curves    hears of every value that is logged
+    curves    hears of the looks at validation, and of the loss at some 200 steps
     returns   the history: [{"step": 100, "loss": 1.2}, {"step": 100, "eval_accuracy": 0.4}, ...]
     Raises UserError for no examples, for checkpoints of another recipe, for a loss or gradient that is not finite (the
     last good checkpoint stays), and where memory does not suffice.
@@ -133,8 +137,8 @@ def fit(
     if not encoded:
         raise UserError("no usable training examples: nothing to fit the student on")
     refuse_other_logits(student)
-    refuse_another_recipe(folder, plan, encoded, student)
-    checkpoint = _last_checkpoint(folder)
+    distributed.as_first(lambda: refuse_another_recipe(folder, plan, encoded, student))
+    checkpoint = distributed.as_first(lambda: _last_checkpoint(folder))
     trainer = _trainer(student, list(encoded), plan, folder, validate, checkpoint, curves)
     under_way = trainer.examples_under_way
     try:
@@ -145,6 +149,7 @@ def fit(
             trainer.train(resume_from_checkpoint=checkpoint)
     except _NotFiniteStep as found:
         raise not_finite(folder, student, trainer.state.global_step, under_way(), found.args[0]) from None
+    distributed.take_weights_of_first(student.model)
     student.model.eval()
     return [_history_row(row) for row in trainer.state.log_history if "loss" in row or "eval_accuracy" in row]
 
@@ -156,50 +161,39 @@ def _trainer(student: Student, encoded: list[Encoded], plan: Plan, folder, valid
     scheduler = get_cosine_schedule_with_warmup(optimizer, min(plan.warmup_steps, plan.steps // 2), plan.steps)
     callbacks = [LogAtCheckpoints()]
     callbacks += [Patience(plan.patience)] if validate and plan.patience else []
-    callbacks += [LiveCurves(curves)] if curves else []
-    return DistillationTrainer(
+    trainer = DistillationTrainer(
         model=student.model,
         args=_arguments(plan, folder, validate is not None, steps),
         train_dataset=encoded,
         # evaluation is by `validate`; the Trainer only asks that something be there
         eval_dataset=encoded[:1] if validate else None,
-        data_collator=step_collator(student, plan.pass_tokens),
+        data_collator=step_collator(student, plan.pass_tokens, distributed.share()),
         optimizers=(optimizer, scheduler),
         callbacks=callbacks,
         plan=plan,
         schedule=schedule,
         validate=validate,
     )
+    if curves:
+        trainer.add_callback(LiveCurves(curves, lambda: trainer.step_loss, plan.steps))
+    return trainer
 
 
 def make_optimizer(model, plan: Plan) -> Optimizer:
     """Adafactor with scaled parameters for a student from scratch; AdamW, the papers' choice, for a pretrained one."""
     if plan.optimizer == "adafactor":
         return Adafactor(model.parameters(), lr=plan.learning_rate, scale_parameter=True, relative_step=False)
-    return AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=0.0)  # torch's default is .01
-
-
-def seconds_per_token(student: Student, encoded: Sequence[Encoded], plan: Plan, steps: int = 6) -> float:
-    """Core-seconds of training a non-padding token, from a few steps on this machine; weights stay as they are."""
-    schedule = batches([e.tokens for e in encoded], plan.batch, steps, seed=0, bucket=plan.bucket)
-    together, seconds, device = step_collator(student, plan.pass_tokens), [], student.model.device
-    for rows in schedule:
-        began = time.process_time()
-        for batch in together([encoded[i] for i in rows])["passes"]:
-            with in_precision(plan.precision, device):
-                loss = batch_loss(student.model, batch, plan.lam, plan.reduction)
-            loss.backward()
-        seconds.append((time.process_time() - began) / sum(encoded[i].tokens for i in rows))
-    student.model.zero_grad()
-    # the optimiser and the Trainer add about a third to forward and backward
-    return 1.33 * float(np.median(seconds))
+    # torch's default for the decay is .01; fused, all weights are one call of a GPU (unmeasured), on a CPU no gain
+    fused = torch.cuda.is_available() or None
+    return AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=0.0, fused=fused)
 
 
 def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> TrainingArguments:
     """One pass over the schedule; a checkpoint every 200 steps, or with every validation."""
     every = min(plan.validate_every or 200, plan.steps)
-    best = validated and plan.keep == "best"
-    return TrainingArguments(
+    writes = distributed.rank() == 0
+    best = validated and plan.keep == "best" and writes
+    arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=plan.batch,
@@ -207,9 +201,9 @@ def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> Trainin
         seed=plan.seed,
         eval_strategy="steps" if validated else "no",
         eval_steps=every if validated else None,
-        save_strategy="steps",
+        save_strategy="steps" if writes else "no",
         save_steps=every,
-        save_total_limit=1,
+        save_total_limit=1 if writes else None,  # who writes none deletes none
         load_best_model_at_end=best,
         metric_for_best_model="accuracy" if best else None,
         greater_is_better=True if best else None,
@@ -219,8 +213,15 @@ def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> Trainin
         disable_tqdm=True,
         remove_unused_columns=False,
         use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
     )
+    return _on_one_device(arguments)
+
+
+def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    """Without this the Trainer would cut each pass over all visible GPUs (DataParallel), a model apart from ours."""
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _last_checkpoint(folder: Path) -> str | None:

@@ -36,7 +36,11 @@ def verdicts(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def beliefs(results: Sequence[Result], sampled: Mapping[str, Sequence[dict]]) -> pd.DataFrame:
-    """One row a P(correct) and truth that it can be held against; rationales that nothing checked are left out.
+    """One row a P(correct) and truth that it can be held against.
+
+    Of own samples in which the verifier could check no step, only the answer is held against the truth: a garbled text
+    refutes nothing. Of the teacher's it is known whether a step was refuted, not whether one was checked
+    (`records.Rationale.sound`).
 
     judged   "the teacher's, after phase 1", "the teacher's, after phase 2", or "its own samples" (after phase 2)
     truth    "no wrong step, right answer" (the task's verifier), or "right answer", of own samples only
@@ -83,13 +87,14 @@ def _of_the_teacher(result: Result) -> list[tuple]:
 
 
 def _of_its_own(result: Result, rows: Sequence[dict]) -> list[tuple]:
+    """Two rows a sample, or one; of students that do not judge none."""
     run = result.run
     out = []
-    for row in rows:
+    for row in (row for row in rows if "p_correct" in row):
         shared = (run.arm, run.seed, OWN)
         right = row["rationale_correct"]
         out.append((*shared, ANSWER, row["question_id"], row["p_correct"], right))
-        if row["wrong_steps"] is not None:
+        if row["wrong_steps"] is not None and row["checked_steps"]:
             out.append((*shared, SOUND, row["question_id"], row["p_correct"], right and not row["wrong_steps"]))
     return out
 

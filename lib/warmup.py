@@ -18,8 +18,6 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from lib import paths
 from lib.draws import draw, uniform
 from lib.encoding import Encoded, kept_ends, limit_lengths, source_ids, target_ids
@@ -33,7 +31,7 @@ from lib.student import Student, load_student, new_student
 from lib.tasks import get_task
 from lib.text import sentences
 from lib.training import Plan, fit
-from lib.workers import alone, one_thread_worker, workers_end
+from lib.workers import alone, one_thread_worker, raise_failed, spread
 
 FOLDS = 2
 VERSION = 2  # raise it when a change of the code warms up otherwise
@@ -113,12 +111,10 @@ def cross_fitted(
         )
     held_out = [[q for q in questions if q.question_id in set(part)] for part in parts]
     seen = [[q for q in questions if q.question_id not in set(part)] for part in parts]
-    warm = delayed(warmed_up)
-    with workers_end():
-        scorers = Parallel(n_jobs=workers)(
-            warm(fold, part, questions, rationales, settings, slc, seed, name) for fold, part in enumerate(seen)
-        )
-    return list(zip(scorers, held_out))
+    common = (questions, rationales, settings, slc, seed, name)
+    scorers = dict(spread(lambda fold: warmed_up(fold, seen[fold], *common), range(FOLDS), workers))
+    raise_failed({f"fold {fold}": s for fold, s in scorers.items() if isinstance(s, Exception)}, FOLDS, "warm-ups")
+    return [(scorers[fold], held_out[fold]) for fold in range(FOLDS)]
 
 
 def warmed_up(

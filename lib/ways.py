@@ -3,7 +3,8 @@
 frame = main_table(results, sampled, task)      # the arms' rows, each followed by those of its student's other ways
 pairs = compared(results, sampled, task, alpha, draws)      # a row a pair of ways of one arm (`sampled.PAIRS`)
 
-sampled   the answers of lib/inferred.py by run id; arms without any have only their `predict:`
+sampled   the answers of lib/inferred.py by run id; arms without any have only their `predict:`, those that cannot judge
+          only the ways that ask for no verdict
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,12 @@ from lib import comparison, statistics, verdicts
 from lib.encoding import source_ids, target_ids
 from lib.errors import UserError
 from lib.examples import EXPLAIN, PREDICT
+from lib.inferred import counterparts
 from lib.runs import Result
-from lib.sampled import CONTROLS, PAIRS, WAYS, by_question, decided, tokens_a_question
 from lib.student import decoder_only
 from lib.tables import DASH, percent
 from lib.tasks import Task
+from lib.votes import ACROSS, CONTROLS, ORACLE, PAIRS, WAYS, by_question, decided, tokens_a_question
 
 Sampled = Mapping[str, Sequence[dict]]
 MATRICES = dict[tuple[str, str], np.ndarray]
@@ -32,13 +34,16 @@ def way_name(arm: str, way: str, samples: int) -> str:
 
 
 def right(results: Sequence[Result], sampled: Sampled, task: Task) -> MATRICES:
-    """(arm, way) -> bool[S, Q]: whether each seed's student answered rightly; questions in the order of their ids."""
+    """(arm, way) -> float[S, Q]: whether each seed's student answered rightly; questions in the order of their ids.
+
+    0 or 1, but for shuffled weights: there it is the share of orders that lead to a right answer.
+    """
     found: MATRICES = {}
     for arm, group in comparison.by_arm(results).items():
         found[arm, PREDICTED] = comparison.correct(group)
         if all(r.run.id in sampled for r in group):
             seeds = [_right(r, sampled[r.run.id], task) for r in group]
-            found |= {(arm, way): np.array([own[way] for own in seeds]) for way in WAYS}
+            found |= {(arm, way): np.array([own[way] for own in seeds]) for way in WAYS if way in seeds[0]}
     return found
 
 
@@ -67,11 +72,18 @@ def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.Da
 
 
 def compared(results: Sequence[Result], sampled: Sampled, task: Task, alpha: float, draws: int) -> pd.DataFrame:
-    """Each pair of ways (`sampled.PAIRS`) of each arm with samples, as `comparison.comparisons`; one Holm for all."""
+    """Each pair of ways of each arm with samples, as `comparison.comparisons`; one Holm for all.
+
+    `votes.PAIRS` of one arm, then `votes.ACROSS` between an arm with self-evaluation and its counterpart without.
+    """
     matrices, samples = right(results, sampled, task), number_of_samples(sampled)
     named = {way_name(arm, way, samples): matrix for (arm, way), matrix in matrices.items()}
     arms = [arm for arm in comparison.by_arm(results) if (arm, "majority") in matrices]
     pairs = [tuple(way_name(arm, way, samples) for way in pair) for arm in arms for pair in PAIRS]
+    pairs += [
+        (way_name(arm, way, samples), way_name(other, plain, samples))
+        for arm, other in counterparts(results).items() for way, plain in ACROSS
+    ]  # fmt: skip
     return comparison.compare_matrices(named, pairs, alpha, draws)
 
 
@@ -88,15 +100,23 @@ def number_of_samples(sampled: Sampled) -> int:
     return found.pop() if found else 0
 
 
-def _right(result: Result, rows: Sequence[dict], task: Task) -> dict[str, list[bool]]:
+def _right(result: Result, rows: Sequence[dict], task: Task) -> dict[str, list[float]]:
     gold = {q.question_id: q.gold_label for q in result.run.held_out.test}
     if {row["question_id"] for row in rows} != set(gold):
         raise UserError(f"run {result.run.id}: its sampled answers are not those of its {len(gold)} test questions")
     ways = decided(rows, task.equal, f"seed {result.run.seed}")
-    return {
-        way: [answers[q] is not None and task.equal(answers[q], gold[q]) for q in sorted(gold)]
-        for way, answers in ways.items()
-    }
+    found = {way: [_share(answers[q], gold[q], task) for q in sorted(gold)] for way, answers in ways.items()}
+    said = {q: dict.fromkeys(row["rationale_label"] for row in own) for q, own in by_question(rows).items()}
+    return found | {ORACLE: [any(_right_label(label, gold[q], task) for label in said[q]) for q in sorted(gold)]}
+
+
+def _share(answers: Mapping[str, float], gold: str, task: Task) -> float:
+    """Of the answers' shares, that of the right ones: exactly 0 or 1 where there is but one."""
+    return min(1.0, sum(share for label, share in answers.items() if task.equal(label, gold)))
+
+
+def _right_label(label: str | None, gold: str, task: Task) -> bool:
+    return label is not None and task.equal(label, gold)
 
 
 def _of_samples(seeds: Sequence[Sequence[dict]]) -> dict[str, float]:
@@ -132,5 +152,6 @@ def _predicting(result: Result) -> float:
         wrote = [rows[q.question_id]["rationale_tokens"] + (not rows[q.question_id]["at_limit"]) for q in questions]
     else:
         read = source_ids(run.tokenizer, [PREDICT + q.text for q in questions], only)
-        wrote = map(len, target_ids(run.tokenizer, [rows[q.question_id]["student_label"] for q in questions], only))
+        labels = target_ids(run.tokenizer, [rows[q.question_id]["student_label"] for q in questions], only)
+        wrote = [min(len(ids), run.student.max_label_tokens) for ids in labels]  # at the limit no end is written
     return float(np.mean([len(ids) + n for ids, n in zip(read, wrote)]))

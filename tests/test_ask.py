@@ -14,7 +14,7 @@ from lib.ask import Reasoner, main
 from lib.errors import UserError
 from lib.inference import Written, write
 from lib.records import write_json
-from lib.sampled import judge
+from lib.votes import judge
 
 TEST = [q.text for q in data().split("test")]
 

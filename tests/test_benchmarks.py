@@ -7,9 +7,11 @@ import torch
 from tiny import KINDS
 from tiny_world import STUDENT, data
 
-from benchmarks import inference, scaling, scoring, training
+from benchmarks import inference, interleaved, scaling, scoring, training, training_ways
 from benchmarks import teacher as benchmark
+from lib.encoding import Encoded, encode
 from lib.student import new_student
+from lib.training import Plan
 
 ROWS = {
     "ours : bare, create": 2.0, "ours : bare, post": 0.9, "replay of 20,000 (s)": 0.5, "connections": 0,
@@ -150,8 +152,8 @@ TRAINED = {name: least if most is None else most for name, (least, most) in trai
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("fp32, ours : plain", 2.49, "2.49, allowed: at least 2.5"),
-        ("small, ours : plain", float("nan"), "nan, allowed: at least 1.3"),
+        ("ours fp32 : plain", 2.49, "2.49, allowed: at least 2.5"),
+        ("ours, small : plain, small", float("nan"), "nan, allowed: at least 1.3"),
         ("furthest loss of fp32 (nats)", 1.1e-5, "1.1e-05, allowed: at most 1e-05"),
     ],
 )
@@ -162,6 +164,14 @@ def test_training_that_misses_its_bound_is_named(monkeypatch, capsys, tmp_path, 
     monkeypatch.setattr(sys, "argv", ["training.py", "--check", "--data", str(tmp_path)])
     assert training.main() == 1
     assert f"missed: {name}: {said}" in capsys.readouterr().err
+
+
+def test_of_some_cases_their_own_bounds_count(monkeypatch, capsys):
+    monkeypatch.setattr(training, "CASES", {"small": lambda _: {"ours, small : plain, small": 1.1}, "d256 fp32": None})
+    monkeypatch.setattr(training.torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["training.py", "--check", "--only", "small"])
+    assert training.main() == 1
+    assert capsys.readouterr().err == "missed: ours, small : plain, small: 1.1, allowed: at least 1.3\n"
 
 
 @pytest.mark.parametrize("benchmark", [training, scaling])
@@ -181,13 +191,117 @@ def test_five_rationales_a_question_are_of_the_question(real_data):
     assert len({(e.source, e.rationale) for e in numbered[:5]} & {(e.source, e.rationale) for e in numbered[20:]}) == 0
 
 
-def test_both_ways_of_training_have_the_same_loss_and_take_the_same_steps(real_data, tmp_path):
+def of_length(tokens: int) -> Encoded:
+    return Encoded((([1], [1]), ([1], [1] * (tokens - 3))))
+
+
+def test_a_share_of_a_pass_has_batches_of_like_length_from_all_of_it():
+    """640 examples of lengths 10 to 649 are 40 batches; of four, each is the middle one of ten."""
+    share = training_ways.share_of_a_pass([of_length(10 + (7 * i) % 640) for i in range(640)], 4)
+    assert [e.tokens for e in share] == [10 + 16 * k + i for k in (5, 15, 25, 35) for i in range(16)]
+
+
+def test_a_share_is_of_a_stretch_and_no_larger_than_it():
+    share = training_ways.share_of_a_pass([of_length(10 + i) for i in range(4000)], 50)
+    assert len({e.tokens for e in share}) == 800
+    with pytest.raises(ValueError, match="51 steps, but 4000 examples make 50 batches of 16"):
+        training_ways.share_of_a_pass([of_length(10 + i) for i in range(4000)], 51)
+
+
+def test_long_texts_are_cut_at_the_length_asked_for():
+    made = training_ways.long_texts([of_length(20) for _ in range(40)], 64)
+    lengths = [max(e.lengths) for e in made]
+    assert len(made) == 40 and max(lengths) == 64 and min(lengths) == 17
+
+
+def test_the_work_of_training_is_six_flops_a_weight_and_token_and_that_of_attention():
+    """As `WORK`, on 3 source and 2 target tokens: 1 layer, and heads that are together as wide as a state, 16."""
+    expected = 6 * (3 * (2048 + 512) + 2 * (2560 + 608)) + 6 * 2 * 16 * (9 + 2 + 6)
+    student = KINDS["encoder-decoder"]()
+    assert student.model.config.num_heads * student.model.config.d_kv == 16
+    assert training_ways.flops(student, [Encoded((([5, 6, 7], [8, 9]),))]) == expected
+
+
+def test_both_ways_of_training_have_the_same_loss_and_take_the_same_steps(monkeypatch, real_data, tmp_path):
     student = scoring.random_student(real_data, width=64, layers=1)
-    encoded = training.encode(student.tokenizer, training.real_examples(real_data, 20, 1))
+    encoded = encode(student.tokenizer, training.real_examples(real_data, 20, 1))
     assert training.furthest(student, encoded, batches=1)["furthest loss of fp32 (nats)"] < 1e-5
+    written, taken = interleaved.Trainer._save_checkpoint, []
+    step = interleaved.Trainer._clip_grad_norm
+    monkeypatch.setattr(interleaved.Trainer, "_clip_grad_norm", lambda *own: taken.append(1) or step(*own))
+    ways = {name: (getattr(training, name), encoded, training.large_plan(2)) for name in ("plain", "ours")}
+    rows = interleaved.compare(student, ways, 1, iter(range(100)).__next__)
+    assert rows["ours : plain"] == 1  # of a clock that ticks when it is read
+    assert rows["plain (examples/s)"] == rows["ours (examples/s)"] == 32
+    assert len(taken) == 2 * (1 + 2)  # a step untimed
+    assert interleaved.Trainer._save_checkpoint is written
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_both_ways_take_the_same_device(monkeypatch, tmp_path, gpu):
+    class Asked(Exception):
+        pass
+
+    def asked(**own):
+        raise Asked(own["use_cpu"])
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    for module in (training_ways, sys.modules["lib.training"]):
+        monkeypatch.setattr(module, "TrainingArguments", asked)
+    student = KINDS["encoder-decoder"]()
     for way in (training.plain, training.ours):
-        way(student, encoded, training.large_plan(1), tmp_path / way.__name__)
-        assert (tmp_path / way.__name__ / "checkpoint-1").is_dir()
+        with pytest.raises(Asked, match=str(not gpu)):
+            way(student, [of_length(9)], training.large_plan(1), tmp_path)
+
+
+def test_the_clock_is_read_when_a_gpu_is_done(monkeypatch):
+    order = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: order.append("wait"))
+
+    def clock():
+        order.append("clock")
+        return 0.0
+
+    interleaved.timed(None, lambda *_: order.append("train"), [], None, clock)
+    assert order == ["wait", "clock", "train", "wait", "clock"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_shape_is_trained_with_its_share_of_the_peak(monkeypatch, capsys, real_data, precision):
+    monkeypatch.setattr(training.torch, "set_num_threads", lambda _: None)
+    asked = ["--shape", "tiny", "--precision", precision, "--tokens", "32", "--steps", "1", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["training.py", *asked, "--peak", "1e-3", "--data", str(real_data)])
+    assert training.main() == 0
+    rows = {line[:50].strip(): float(line[50:]) for line in capsys.readouterr().out.splitlines()}
+    expected = rows["ours (examples/s)"] * rows["TFLOP an example"] / 1e-3
+    assert rows["ours, share of the peak"] == pytest.approx(expected, rel=1e-2)
+    assert ("plain bf16 : plain" in rows) == (precision == "bf16")
+
+
+def test_scaling_counts_the_steps_but_the_first():
+    student, ticks = KINDS["encoder-decoder"](), iter([100.0, 104.0, 106.0])
+    encoded = [Encoded((([5, 6, 1], [7, 1]), ([5, 6, 1], [8, 9, 10, 1])))] * 2  # 12 tokens each
+    found = scaling.seconds_per_token(student, encoded, Plan(3, 2, 1e-3, 0), lambda: next(ticks))
+    assert found == 6 / (2 * 2 * 12)
+
+
+def test_a_table_of_scaling_is_markdown_and_a_row_that_failed_says_so(capsys):
+    show = scaling.show
+    show("By size", ["0.25M", "16M"], [{"peak (MiB)": 1234.5}, {"failed with status": -9}])
+    assert capsys.readouterr().out.splitlines() == [
+        "", "By size", "", "| | peak (MiB) |", "|---|---:|", "| 0.25M | 1,234 |",
+        "| | failed with status |", "|---|---:|", "| 16M | -9 |",
+    ]  # fmt: skip
+
+
+def test_rows_of_scaling_say_what_was_measured(real_data):
+    """Few steps of the smallest, in this process."""
+    plan = Plan(1, 16, 1e-4, 0, "adamw")
+    size = scaling.of_size(scaling.SIZES["0.25M"], real_data, plan, scaling.CLOCKS["wall"])
+    assert size["parameters (M)"] == pytest.approx(0.25, rel=0.2) and size["a step (s)"] > 0
+    row = scaling.of_data(100, real_data, plan, scaling.CLOCKS["wall"])
+    assert row["encode (s)"] > 0 and row["batches (s)"] > 0 and row["memory added (MiB)"] >= 0
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -233,3 +347,14 @@ def test_both_ways_write_the_same(architecture):
     texts = [f"explain: {q.text}" for q in data().questions.values()]
     written = inference.ours(student, texts, 12)
     assert written == inference.plain(student, texts, 12) and len(set(written)) > 1
+
+
+@pytest.mark.parametrize("architecture", ["t5", "gpt2"])
+def test_the_ways_to_answer_cost_ever_more(architecture):
+    student = new_student(STUDENT.model_copy(update={"architecture": architecture}), data().training_texts(), seed=0)
+    ticks = iter(range(100))
+    rows = inference.costs(student, list(data().questions.values()), 2, 2, lambda: next(ticks))
+    names = ["predict", "one sample", "5 samples", "5 samples and verdicts"]
+    tokens = [rows[f"{name} (tokens a question)"] for name in names]
+    assert tokens == sorted(tokens) and len(set(tokens[1:])) == 3
+    assert [rows[f"{name} (ms a question)"] for name in names] == [500.0] * 4  # a tick, over two questions

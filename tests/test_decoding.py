@@ -10,6 +10,7 @@ from tiny_world import STUDENT, data
 from lib import decoding
 from lib.decoding import Drawing, batches, decode, draw_tokens
 from lib.encoding import encode, source_ids
+from lib.errors import UserError
 from lib.examples import Example
 from lib.student import Student, new_student
 from lib.training import Plan, fit
@@ -165,3 +166,47 @@ def test_batches_hold_every_source_once_within_their_limits(lengths, max_tokens,
     for batch in found:
         rows = len(batch) * copies
         assert len(batch) == 1 or (rows <= most_rows and rows * (lengths[batch[-1]] + max_tokens) <= budget)
+
+
+# -- memory ------------------------------------------------------------------------------------------
+
+
+def short_of_memory(monkeypatch, most: int) -> list[int]:
+    """No more than `most` rows fit; the list takes how many each batch had."""
+    seen, decoded = [], decoding._decoded
+
+    def limited(student, sources, max_tokens, choose, twins):
+        seen.append(len(sources) if twins is None else len(twins))
+        if seen[-1] > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return decoded(student, sources, max_tokens, choose, twins)
+
+    monkeypatch.setattr(decoding, "_decoded", limited)
+    return seen
+
+
+def test_batches_are_halved_until_they_fit(student, monkeypatch):
+    expected = decode(student, sources(student), 12)
+    seen = short_of_memory(monkeypatch, most=2)
+    assert decode(student, sources(student), 12) == expected
+    assert seen == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_the_copies_of_one_source_are_parted_where_they_must(student, monkeypatch):
+    drawing = Drawing(1.5, 1.0, uniforms(2 * 3, 12))
+    expected = decode(student, sources(student)[:2], 12, drawing, copies=3)
+    seen = short_of_memory(monkeypatch, most=2)
+    assert decode(student, sources(student)[:2], 12, drawing, copies=3, most_rows=5) == expected
+    assert seen == [3, 1, 1, 1, 1, 1, 1]
+
+
+def test_one_row_that_does_not_fit_names_what_to_lower(student, monkeypatch):
+    short_of_memory(monkeypatch, most=0)
+    with pytest.raises(UserError, match=r"student.max_target_tokens: out of memory at one row alone, .* 12 tokens"):
+        decode(student, sources(student), 12)
+
+
+def test_other_errors_are_not_taken_for_it(student, monkeypatch):
+    monkeypatch.setattr(decoding, "_decoded", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        decode(student, sources(student), 12)

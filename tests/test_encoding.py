@@ -154,10 +154,11 @@ def test_an_encoder_decoders_batch_by_hand():
     label, explanation = batch["tasks"]
     assert label["rows"].tolist() == [0, 1]
     assert label["inputs"].tolist() == [[0, 7, 1], [0, 7, 7]]
-    assert label["targets"].tolist() == [[7, 1, -100], [7, 7, 1]]
+    assert label["targets"].tolist() == [7, 1, 7, 7, 1]
+    assert (label["at"].tolist(), label["of"].tolist()) == ([0, 1, 3, 4, 5], [0, 0, 1, 1, 1])
     assert explanation["rows"].tolist() == [2]
     assert explanation["inputs"].tolist() == [[0, 8, 9]]
-    assert explanation["targets"].tolist() == [[8, 9, 1]]
+    assert explanation["targets"].tolist() == [8, 9, 1]
 
 
 def test_a_decoder_only_students_batch_by_hand():
@@ -166,16 +167,17 @@ def test_a_decoder_only_students_batch_by_hand():
     label, explanation = batch["tasks"]
     assert label["inputs"].tolist() == [[5, 6, 7], [5, 7, 1]]
     assert label["mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
-    assert label["targets"].tolist() == [[-100, 7, 1], [7, 1, -100]]  # nothing of the source, and the end once
+    assert label["targets"].tolist() == [7, 1, 7, 1]  # nothing of the source, and the end once
+    assert (label["at"].tolist(), label["of"].tolist()) == ([1, 2, 3, 4], [0, 0, 1, 1])  # [-, 7, 1], [7, 1, -]
     assert explanation["inputs"].tolist() == [[6, 8, 9]]
-    assert explanation["targets"].tolist() == [[8, 9, 1]]
+    assert explanation["targets"].tolist() == [8, 9, 1]
 
 
 def test_each_kind_of_student_gets_its_own_batch(student):
     encoded = encode(student.tokenizer, [EXAMPLE], student.decoder_only)
     batch = collator(student)(encoded)
     assert ("sources" in batch) == (not student.decoder_only)
-    real = [task["targets"][task["targets"] >= 0].tolist() for task in batch["tasks"]]
+    real = [task["targets"].tolist() for task in batch["tasks"]]
     assert real == [target for _, target in encoded[0].pairs]
     assert all(task["targets"].dtype == torch.long for task in batch["tasks"])
 

@@ -1,4 +1,4 @@
-"""Figures of findings: what is drawn where, names that do not overlap."""
+"""Figures of findings: what is drawn where, names that do not overlap; the reliability figure."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.figures_findings import apart, draw, grouped, lines, worded
+from lib.errors import UserError
+from lib.evaluate import calibration
+from lib.figures_findings import apart, draw, grouped, lines, reliability, worded
 
 CURVE = pd.DataFrame(
     [
@@ -112,3 +114,17 @@ def test_heights_keep_their_order_their_distance_and_their_mean(values, gap):
     order = np.argsort(values, kind="stable")
     assert np.all(np.diff(heights[order]) >= gap - 1e-6)
     assert heights.sum() == pytest.approx(sum(values), abs=1e-6)
+
+
+def test_filled_bins_stand_where_they_belong():
+    figure = reliability({"own": calibration([0.1, 0.15, 0.95, 0.95], [False, True, True, True])})
+    diagonal, line = figure.axes[0].lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert line.get_xydata().tolist() == [[0.125, 0.5], [0.95, 1.0]]
+    small, large = figure.axes[0].collections[0].get_sizes()
+    assert small == large  # two of four each
+
+
+def test_nothing_to_draw_is_refused():
+    with pytest.raises(UserError, match="reliability: no group"):
+        reliability({})

@@ -12,7 +12,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from lib import forward
 from lib.encoding import Encoded, collator, encode, step_collator
 from lib.examples import Example
-from lib.forward import batch_loss, takes_bf16
+from lib.forward import batch_loss, takes_bf16, to_device
 from lib.losses import weighted_nll
 from lib.schedule import batches
 from lib.student import Student, new_student
@@ -151,7 +151,7 @@ def test_an_epoch_has_the_loss_and_the_gradient_of_two_plain_passes(monkeypatch,
     """Over 20 examples of unlike lengths, in batches of 6: each loss to 1e-5, the summed gradient to 1e-4."""
     budget, pieces = WAYS[way]
     if pieces:
-        monkeypatch.setattr(forward, "MANY_LOGITS", 0)
+        monkeypatch.setattr(forward, "MANY_PIECES", 0)
         # 7 positions a piece
         monkeypatch.setattr(forward, "weighted_nll", partial(weighted_nll, at_once=7 * len(student.tokenizer)))
     many = [replace(e, id=f"{e.id}{i}", source=" ".join([e.source] * i)) for e in EXAMPLES for i in (1, 2, 3, 4)]
@@ -180,10 +180,28 @@ def test_a_step_of_unlike_examples_is_shared_out_by_task(student):
         torch.testing.assert_close(gradients(student), expected, atol=1e-5, rtol=1e-4)
 
 
+def by_mask(hidden: torch.Tensor, task: dict) -> forward.TaskStates:
+    """The states at the real targets as a mask selects them."""
+    real = torch.zeros(hidden.shape[:2], dtype=torch.bool)
+    real.view(-1)[task["at"]] = True
+    targets = torch.full(hidden.shape[:2], -100).masked_scatter(real, task["targets"])
+    return forward.TaskStates(hidden[real], targets[real], real.nonzero()[:, 0], len(real))
+
+
+@pytest.mark.parametrize("budget", [None, 60])
+@pytest.mark.parametrize("reduction", ["examples", "tokens"])
+def test_places_select_what_a_mask_does_to_the_bit(monkeypatch, student, reduction, budget):
+    value = step_loss(student, encoded(student), reduction, budget)
+    by_places = gradients(student)
+    monkeypatch.setattr(forward, "_at_targets", by_mask)
+    assert torch.equal(step_loss(student, encoded(student), reduction, budget), value)
+    assert all(torch.equal(a, b) for a, b in zip(gradients(student), by_places))
+
+
 def test_pieces_under_autocast_stay_near_the_exact_loss(monkeypatch, student):
     exact = step_loss(student, encoded(student), "examples", None)
     by_exact = gradients(student)
-    monkeypatch.setattr(forward, "MANY_LOGITS", 0)
+    monkeypatch.setattr(forward, "MANY_PIECES", 0)
     with torch.autocast("cpu", torch.bfloat16):
         rough = step_loss(student, encoded(student), "examples", None)
     by_rough = gradients(student)
@@ -207,3 +225,10 @@ def test_pieces_under_autocast_stay_near_the_exact_loss(monkeypatch, student):
 def test_auto_precision_is_bf16_on_a_gpu_that_has_it(monkeypatch, precision, device, supported, taken):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
     assert takes_bf16(precision, torch.device(device)) == taken
+
+
+def test_a_batch_is_moved_whole_and_numbers_in_it_stay():
+    batch = {"tasks": [{"at": torch.tensor([3])}], "mask": torch.ones(2), "whole": [(3, 7), (1, 3)]}
+    moved = to_device(batch, torch.device("meta"))
+    assert moved["tasks"][0]["at"].device == moved["mask"].device == torch.device("meta")
+    assert moved["whole"] == batch["whole"] and batch["mask"].device == torch.device("cpu")

@@ -5,10 +5,11 @@ import pytest
 import torch
 from tiny_world import STUDENT, data
 
+from lib import inference
 from lib.encoding import encode
 from lib.errors import UserError
 from lib.examples import Example
-from lib.inference import Written, to_device, verdict_probabilities, write
+from lib.inference import Written, verdict_probabilities, write
 from lib.student import Student, new_student
 from lib.training import Plan, fit
 
@@ -117,6 +118,16 @@ def test_verdict_probabilities_sum_to_one_whatever_the_batch(student, batch):
     assert not np.allclose(p[0], p[1], atol=1e-4)
 
 
-def test_a_batch_moves_with_all_that_is_in_it():
-    moved = to_device({"a": torch.ones(2), "tasks": [{"rows": torch.ones(1)}]}, torch.device("meta"))
-    assert moved["a"].device.type == moved["tasks"][0]["rows"].device.type == "meta"
+def test_texts_are_judged_in_halves_where_memory_is_short(student, monkeypatch):
+    expected, judged = verdict_probabilities(student, JUDGED), inference._verdicts_log_p
+    seen = []
+
+    def limited(student, sources, targets):
+        seen.append(len(sources))
+        if len(sources) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return judged(student, sources, targets)
+
+    monkeypatch.setattr(inference, "_verdicts_log_p", limited)
+    np.testing.assert_allclose(verdict_probabilities(student, JUDGED), expected, atol=1e-5)
+    assert seen == [3, 1, 1, 1]

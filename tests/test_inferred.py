@@ -1,12 +1,13 @@
 """Sampled answers are drawn once and found again."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from tiny_world import runs
 
 from lib import inferred, paths
-from lib.inferred import file_name, infer_or_load, retire
+from lib.inferred import asked, counterparts, file_name, infer_or_load, retire
 from lib.runs import run_or_load
 from lib.settings import Infer
 
@@ -33,6 +34,31 @@ def test_students_with_self_evaluation_are_asked_once(results, tmp_path, monkeyp
     assert not any("second" in key for key in json.loads(text.splitlines()[0])), "seconds differ between reruns"
     monkeypatch.setattr(inferred, "infer_run", None)  # a second drawing would fail
     assert infer_or_load(results, INFER, tmp_path / "other", read=[tmp_path], workers=1) == found
+
+
+def arms(found) -> set[str]:
+    return {r.run.arm for r in found}
+
+
+def test_an_arm_that_is_like_a_judging_one_but_for_that_is_asked_too():
+    named = {
+        "standard": {"explain": False}, "1 CoT": {}, "2 CoTs": {"rationales": 2},
+        "w/ SE": {"evaluations": 1, "self_eval_steps": 2, "judge_sees": "question and rationale"},
+    }  # fmt: skip
+    given = [SimpleNamespace(run=run) for run in runs(named)]
+    assert counterparts(given) == {"w/ SE": "1 CoT"} and arms(asked(given)) == {"1 CoT", "w/ SE"}
+    other = [r for r in given if r.run.arm != "w/ SE"]
+    assert counterparts(other) == {} and asked(other) == []
+
+
+def test_a_student_that_did_not_learn_to_judge_is_not_asked_to(tmp_path_factory, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "SCRATCH", tmp_path_factory.mktemp("scratch"))
+        both = run_or_load(runs({"1 CoT": {}, "w/ SE": {"evaluations": 1}}), tmp_path / "runs", workers=1)
+        found = infer_or_load(both, INFER, tmp_path / "inference", workers=1)
+    plain, judge = (found[r.run.id] for r in both)
+    assert len(plain) == len(judge) == 4
+    assert not any("p_correct" in row for row in plain) and all("p_correct" in row for row in judge)
 
 
 def test_the_same_bytes_again(results, tmp_path):

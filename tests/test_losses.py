@@ -7,7 +7,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.losses import mean_by_row, multitask_loss, reduce_nll, target_nll, token_weights, weighted_nll
+from lib.losses import (
+    logits_at_once,
+    mean_by_row,
+    multitask_loss,
+    reduce_nll,
+    target_nll,
+    token_weights,
+    tokens_of_row,
+    weighted_nll,
+)
 
 # Three targets of 1, 2 and 3 tokens.
 NLL = torch.tensor([6.0, 1.0, 3.0, 1.0, 2.0, 3.0])
@@ -32,6 +41,24 @@ def test_nll_is_in_single_precision_whatever_the_logits():
 def test_a_target_outside_the_vocabulary_is_an_error():
     with pytest.raises(IndexError):
         target_nll(torch.zeros(1, 2), torch.tensor([2]))
+
+
+def test_a_piece_is_larger_on_a_gpu():
+    assert logits_at_once(torch.device("cpu")) == 2**23
+    assert logits_at_once(torch.device("cuda", 1)) == logits_at_once(torch.device("xpu")) == 2**27
+
+
+def test_a_row_without_tokens_has_none():
+    assert tokens_of_row(torch.tensor([0, 2, 2]), 3).tolist() == [1.0, 0.0, 2.0]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40))
+def test_means_and_weights_are_to_the_bit_those_of_whole_numbers(rows):
+    """Counts in floats, for a GPU's sake, change nothing."""
+    rows, n = torch.tensor([*range(6), *rows]), 6
+    nll, counts = torch.rand(len(rows), generator=torch.Generator().manual_seed(0)), torch.bincount(rows, minlength=n)
+    assert torch.equal(mean_by_row(nll, rows, n), torch.zeros(n).index_add(0, rows, nll) / counts)
+    assert torch.equal(token_weights(rows, n, "examples"), 1 / (n * counts[rows]))
 
 
 def test_a_targets_loss_is_the_mean_over_its_tokens():

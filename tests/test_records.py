@@ -17,6 +17,7 @@ from lib.records import (
     Score,
     Selection,
     parse_row,
+    read_jsonl,
     read_rows,
     write_json,
     write_rows,
@@ -171,3 +172,18 @@ def test_a_rationale_is_sound_if_nothing_about_it_is_refuted(wrong_steps, correc
 def test_json_is_sorted_and_ends_in_a_newline(tmp_path):
     write_json(tmp_path / "m.json", {"b": "é", "a": 1})
     assert (tmp_path / "m.json").read_text(encoding="utf-8") == '{\n "a": 1,\n "b": "é"\n}\n'
+
+
+def test_a_number_that_is_none_is_null(tmp_path):
+    """JSON knows no nan; infinity is a mistake rather than "nothing"."""
+    write_json(tmp_path / "m.json", {"auroc": {"w/ SE": float("nan"), "1 CoT": 0.5}, "rows": [(1, float("nan"))]})
+    text = (tmp_path / "m.json").read_text()
+    assert "NaN" not in text
+    assert json.loads(text) == {"auroc": {"w/ SE": None, "1 CoT": 0.5}, "rows": [[1, None]]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "m.json", {"loss": float("inf")})
+
+
+def test_a_line_separator_within_a_text_ends_no_row(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"text": "a\u2028b"}\n{"text": "c"}\n', encoding="utf-8")
+    assert read_jsonl(tmp_path / "rows.jsonl") == [{"text": "a\u2028b"}, {"text": "c"}]

@@ -1,6 +1,9 @@
 """Runs are trained once and found again; an interrupted one goes on; what stands among the finished is whole."""
 
 import json
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,8 @@ from tiny_world import STUDENT, TRAIN, data, runs
 from lib import paths
 from lib import runs as runs_module
 from lib.errors import UserError
-from lib.runs import IN_PIPELINE, estimate, find, retire, run_or_load, train_run, where_to_train
+from lib.records import read_jsonl
+from lib.runs import IN_PIPELINE, estimate, find, retire, run_or_load, train_all, train_run, where_to_train
 from lib.student import load_student
 
 FIRST = "rationale then answer"
@@ -200,6 +204,41 @@ def test_a_run_that_fails_leaves_the_finished_ones(tmp_path, monkeypatch, traine
     assert trained == ["long", "short", "short"]
 
 
+def test_runs_that_fail_are_named_when_all_others_are_finished(tmp_path):
+    arms = {"good": {"explain": False}, "bad": {}, "worse": {"rationales": 3}}
+    planned = {run.arm: run for run in runs(arms, steps=2)}
+    for name in ("bad", "worse"):
+        planned[name] = replace(planned[name], held_out=replace(planned[name].held_out, task="none"))
+    with pytest.raises(
+        UserError, match=r"2 of 3 runs failed, the others are finished: (worse|bad), seed 0 \(\w+\): "
+    ) as e:
+        train_all(list(planned.values()), tmp_path / "runs", workers=1)
+    assert all(f"{name}, seed 0 ({planned[name].id})" in str(e.value) for name in ("bad", "worse"))
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [planned["good"].id]
+
+
+def killed_at_first(run, folder):
+    """Train in scratch/ beside `folder`; the first time, a run that explains is killed at its second look."""
+    paths.SCRATCH = folder.parent / "scratch"
+    mark = folder.parent / f"{run.arm}, begun"
+    if run.recipe.explain and not mark.exists():
+        mark.touch()
+        look, looks = runs_module.validation_accuracy, []
+        runs_module.validation_accuracy = lambda *a: (
+            looks.append(1) or (os.kill(os.getpid(), signal.SIGKILL) if len(looks) == 2 else look(*a))
+        )
+    train_run(run, folder)
+
+
+def test_a_killed_workers_run_goes_on_and_the_others_are_unharmed(tmp_path, monkeypatch, finished):
+    monkeypatch.setattr(runs_module, "train_run", killed_at_first)
+    arms = {name: ARMS[name] for name in ("standard", "1 CoT")}
+    got = run_or_load(runs(arms, steps=2), tmp_path / "runs", workers=2)
+    assert (tmp_path / "1 CoT, begun").exists() and not (tmp_path / "standard, begun").exists()
+    for result, whole in zip(got, finished):
+        assert content(result.folder) == content(whole.folder)
+
+
 @pytest.mark.parametrize("difference", [{}, {"evaluations": 2, "self_eval_steps": 2}, {"format": FIRST}])
 def test_a_decoder_only_student_is_trained_and_measured_like_any_other(tmp_path, difference):
     [run] = runs({"arm": difference}, students={"base": STUDENT.model_copy(update={"architecture": "gpt2"})})
@@ -208,7 +247,7 @@ def test_a_decoder_only_student_is_trained_and_measured_like_any_other(tmp_path,
     assert load_student(folder / "student").decoder_only
     metrics = json.loads((folder / "metrics.json").read_text())
     assert [row["step"] for row in metrics["history"]["reasoning"] if "eval_accuracy" in row] == [2, 4]
-    rows = runs_module._read_jsonl(folder / "predictions.jsonl")
+    rows = read_jsonl(folder / "predictions.jsonl")
     assert all({"rationale", "rationale_tokens", "at_limit"} < set(row) for row in rows)
     assert (folder / "judgements.jsonl").exists() == ("evaluations" in difference)
 
@@ -230,7 +269,7 @@ def test_a_runs_recipe_names_no_student(tmp_path):
     train_run(run, tmp_path / "runs")
     kept = json.loads((tmp_path / "runs" / run.id / "recipe.json").read_text())
     assert set(kept["recipe"]).isdisjoint({"student", "scorer", "format", "chain", "round"})
-    assert kept["student"]["architecture"] == "t5"
+    assert kept["student"]["architecture"] == "t5"  # a pretrained one would be known by its source alone
 
 
 def test_a_run_of_two_arms_keeps_the_same_recipe_whichever_is_trained(tmp_path):
@@ -251,8 +290,6 @@ def test_the_estimate_times_each_student():
 
 
 def test_texts_over_the_students_limits_are_refused_before_training(tmp_path, trained):
-    from dataclasses import replace
-
     [run] = runs({"1 CoT": {}})
     short = replace(run, student=STUDENT.model_copy(update={"max_target_tokens": 5}))
     with pytest.raises(UserError, match=r"student\.max_source_tokens 64, max_target_tokens 5: .* of 8 training texts"):

@@ -80,9 +80,11 @@ def test_chance_is_uniform_over_questions_and_changes_with_the_seed(strategy):
     assert chosen != [samples(strategy, pool, seed=1)[0] for pool in pools]
 
 
-def test_clusters_do_not_fall_as_random_chooses():
+@pytest.mark.parametrize("strategy", ["diversity(4, 1)", "diversity(2, 1)", "diversity(1, 1)", "distinct | diversity"])
+def test_clusters_do_not_fall_as_random_chooses(strategy):
+    """Neither which comes first nor, within one, what stands first."""
     pools = [[candidate(s, question=f"q{q}") for s in range(4)] for q in range(400)]
-    alike = sum(samples("diversity(4, 1)", pool)[0] == samples("random", pool)[0] for pool in pools)
+    alike = sum(samples(strategy, pool)[0] == samples("random", pool)[0] for pool in pools)
     assert 60 < alike < 140  # binomial(400, 1/4)
 
 

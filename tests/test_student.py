@@ -19,6 +19,7 @@ from lib.student import (
     new_student,
     parameters,
     start_student,
+    to_best_device,
 )
 from lib.words import tidy, words_tokenizer
 
@@ -332,3 +333,11 @@ def test_a_wrong_student_is_refused_by_its_key(others, said):
     with pytest.raises(UserError) as error:
         all_students(STUDENT, others)
     assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "cpu")])
+def test_a_student_goes_where_it_writes_fastest(student, monkeypatch, there, device):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(student.model, "to", asked.append)
+    assert to_best_device(student) is student and asked == [device]

@@ -3,6 +3,8 @@
 import copy
 import json
 from dataclasses import replace
+from functools import cached_property
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,13 +13,13 @@ from torch.optim import AdamW
 from transformers.optimization import Adafactor
 
 from lib import training
-from lib.curves import Curves
+from lib.callbacks import Curves
 from lib.encoding import Encoded, encode, step_collator
 from lib.errors import UserError
 from lib.examples import Example
 from lib.forward import batch_loss
 from lib.student import Student, new_student
-from lib.training import Plan, fit, make_optimizer, seconds_per_token
+from lib.training import Plan, fit, make_optimizer
 
 TEXTS = data().training_texts()
 EXAMPLES = [
@@ -264,19 +266,32 @@ def test_a_compiled_student_trains_the_same(tmp_path, uninterrupted):
     assert losses(history)[0]["loss"] == pytest.approx(uninterrupted[1][0]["loss"], rel=1e-4)
 
 
-def test_curves_hear_of_losses_and_looks(tmp_path):
-    student, heard = fresh(), []
+class Heard(Curves):
+    """Keeps what it is told."""
 
-    class Heard(Curves):
-        def add(self, step, values):
-            heard.append((step, *sorted(values)))
+    def add(self, step, values):
+        self.heard = [*getattr(self, "heard", []), (step, dict(values))]
 
+
+def test_curves_hear_of_every_loss_of_a_short_phase_and_of_the_looks(tmp_path):
+    student, curves = fresh(), Heard("run")
     plan = replace(PLAN, steps=10)
-    history = fit(student, encoded(student), plan, tmp_path, Validation(student, [0.1, 0.2]), Heard("run"))
-    losses = [(step, "grad_norm", "learning_rate", "loss") for step in range(1, 11)]
-    assert [row for row in heard if "loss" in row] == losses
-    assert [row for row in heard if "accuracy" in row] == [(5, "accuracy"), (10, "accuracy")]
-    assert len(history) == 12
+    history = fit(student, encoded(student), plan, tmp_path, Validation(student, [0.1, 0.2]), curves)
+    told = [row for row in curves.heard if "loss" in row[1]]
+    assert [step for step, _ in told] == list(range(1, 11))
+    assert all(set(row) == {"loss", "learning_rate"} for _, row in told)
+    # at ten steps the Trainer, too, logs each
+    assert [row["loss"] for _, row in told] == pytest.approx([row["loss"] for row in losses(history)], abs=1e-4)
+    assert [row for row in curves.heard if "accuracy" in row[1]] == [(5, {"accuracy": 0.1}), (10, {"accuracy": 0.2})]
+
+
+def test_curves_change_neither_weights_nor_history(tmp_path, uninterrupted):
+    student, curves = fresh(), Heard("run")
+    validation = Validation(student, [0.0] * LOOKS)
+    history = fit(student, encoded(student), PLAN, tmp_path, validation, curves)
+    assert len([row for row in curves.heard if "loss" in row[1]]) == PLAN.steps  # and the log has fewer
+    assert losses(history) == uninterrupted[1] and len(uninterrupted[1]) < PLAN.steps
+    assert all(identical(a, b) for a, b in zip(validation.looks, uninterrupted[0]))
 
 
 # -- when it cannot go on ----------------------------------------------------------------------------
@@ -399,10 +414,20 @@ def test_the_optimizer_is_the_one_planned():
     assert adamw.defaults["lr"] == 5e-5
 
 
-@pytest.mark.parametrize("architecture", ["t5", "gpt2"])
-def test_timing_a_student_leaves_it_as_it_was(architecture):
-    student = fresh(architecture=architecture)
-    before = copy.deepcopy(student.model.state_dict())
-    assert 0 < seconds_per_token(student, encoded(student), PLAN, steps=3) < 1
-    assert identical(student.model.state_dict(), before)
-    assert all(p.grad is None for p in student.model.parameters())
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_gpu_takes_the_fused_optimizer_and_pinned_memory(monkeypatch, tmp_path, gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert make_optimizer(fresh().model, replace(PLAN, optimizer="adamw")).defaults["fused"] is (gpu or None)
+    asked = {}
+    monkeypatch.setattr(training, "TrainingArguments", lambda **own: asked.update(own) or SimpleNamespace(n_gpu=1))
+    training._arguments(PLAN, tmp_path, False, 1)
+    assert (asked["dataloader_pin_memory"], asked["use_cpu"]) == (gpu, not gpu)
+
+
+def test_a_student_stays_on_one_of_several_gpus(tmp_path, monkeypatch):
+    """The Trainer would wrap it in DataParallel."""
+    two = cached_property(lambda self: setattr(self, "_n_gpu", 2) or torch.device("cpu"))
+    two.__set_name__(training.TrainingArguments, "_setup_devices")
+    monkeypatch.setattr(training.TrainingArguments, "_setup_devices", two)
+    assert training.TrainingArguments(output_dir=str(tmp_path)).n_gpu == 2
+    assert training._arguments(PLAN, tmp_path, False, 5).n_gpu == 1

@@ -61,9 +61,10 @@ def test_arms_without_judgements_have_no_verdicts():
 # -- P(correct) ----------------------------------------------------------------------------------
 
 
-def sample(question: str, p: float, right: bool, wrong_steps=()) -> dict:
+def sample(question: str, p: float, right: bool, wrong_steps=(), checked: int = 2) -> dict:
     steps = None if wrong_steps is None else list(wrong_steps)
-    return {"question_id": question, "p_correct": p, "rationale_correct": right, "wrong_steps": steps}
+    found = {"question_id": question, "rationale_correct": right, "wrong_steps": steps, "checked_steps": checked}
+    return found | {"p_correct": p}
 
 
 def judge(seed: int = 0, judgements=FIRST_SEED):
@@ -81,6 +82,18 @@ def test_beliefs_by_hand():
     assert list(zip(answers.p, answers.true)) == [(0.7, True), (0.6, True), (0.2, False)]
     sound = found[(found.judged == OWN) & (found.truth == SOUND)]
     assert list(zip(sound.p, sound.true)) == [(0.7, True), (0.6, False)]  # right, but with a wrong step
+
+
+def test_an_own_sample_in_which_nothing_was_checked_is_only_held_against_its_answer():
+    """A garbled text with the right answer has no wrong step, but is not sound for that."""
+    found = beliefs([judge(0, ())], {"run 0": [sample("q/a", 0.7, True, checked=0), sample("q/b", 0.4, True)]})
+    assert found[found.truth == ANSWER].p.tolist() == [0.7, 0.4]
+    assert found[found.truth == SOUND].p.tolist() == [0.4]
+
+
+def test_samples_of_a_student_that_does_not_judge_are_no_beliefs():
+    bare = {key: value for key, value in sample("q/a", 0.7, True).items() if key != "p_correct"}
+    assert len(beliefs([judge(0, ())], {"run 0": [bare]})) == 0
 
 
 def test_calibrations_by_hand():

@@ -1,13 +1,36 @@
-"""Votes by hand, and what must hold of any of them."""
+"""Votes by hand, and what must hold of any of them; sampled answers: what they hold, and what becomes of them."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_world import STUDENT, data
 
+from lib.encoding import source_ids
 from lib.errors import UserError
 from lib.examples import majority
+from lib.inference import draw, verdict_probabilities
+from lib.records import VERDICTS
+from lib.settings import Infer
+from lib.student import new_student
+from lib.tasks import get_task
 from lib.tasks.answers import equal_numbers
-from lib.votes import best, shuffled, vote, weighted_vote
+from lib.votes import (
+    ACROSS,
+    CONTROLS,
+    JUDGED,
+    ORACLE,
+    PAIRS,
+    WAYS,
+    best,
+    by_question,
+    decided,
+    judge,
+    sampled_answers,
+    shuffled,
+    tokens_a_question,
+    vote,
+    weighted_vote,
+)  # fmt: skip
 
 LABELS = ["7", "8", None, "7.0", "8"]
 
@@ -52,16 +75,30 @@ def test_the_best_is_among_those_with_a_label():
 
 
 def test_shuffled_weights_by_hand():
-    """Those of labels change places; that of the missing one stays."""
-    moved = shuffled(LABELS, [0.1, 0.2, 0.3, 0.4, 0.5], "seed 0/q")
-    assert sorted(moved) == [0.1, 0.2, 0.3, 0.4, 0.5] and moved[2] == 0.3
-    assert moved == shuffled(LABELS, [0.1, 0.2, 0.3, 0.4, 0.5], "seed 0/q")
-    assert len({tuple(shuffled(LABELS, [0.1, 0.2, 0.3, 0.4, 0.5], str(key))) for key in range(20)}) > 5
+    """.9 and .1 change places in one of two orders; of .5, .3 and .1 the lone 8 wins with .5 alone: in 2 of 6."""
+    assert shuffled(["7", "8"], [0.9, 0.1], equal, "key") == {"7": 0.5, "8": 0.5}
+    found = shuffled(["7", "8", "7.0", None], [0.5, 0.3, 0.1, 0.9], equal, "key")
+    assert found == pytest.approx({"7": 4 / 6, "8": 2 / 6})
+    assert shuffled(["7", "7.0", None], [0.5, 0.3, 0.1], equal, "key") == {"7": 1.0}
+    assert shuffled([None], [0.5], equal, "key") == {} and shuffled(["8"], [0.5], equal, "key") == {"8": 1.0}
+
+
+def test_all_orders_of_five_weights_are_counted_and_some_of_six():
+    """One weight is heavy, so each label wins as often as it is said; of six weights 120 orders are drawn."""
+    assert shuffled(["7", "8", "8", "9", "9"], [1, 0, 0, 0, 0], equal, "any") == {"7": 0.2, "8": 0.4, "9": 0.4}
+    six = ["7", "8", "8", "9", "9", "9"]
+    one, same, other = (shuffled(six, [1, 0, 0, 0, 0, 0], equal, key) for key in ("a", "a", "b"))
+    assert one == same != other
+    assert one == pytest.approx({"7": 1 / 6, "8": 2 / 6, "9": 3 / 6}, abs=0.15)
 
 
 @pytest.mark.parametrize("weights", [[0.1], [0.1, -0.1], [0.1, float("nan")], [0.1, float("inf")]])
 def test_unfit_weights_are_refused(weights):
-    for poll in (lambda: weighted_vote(["7", "8"], weights, equal), lambda: best(["7", "8"], weights)):
+    for poll in (
+        lambda: weighted_vote(["7", "8"], weights, equal),
+        lambda: best(["7", "8"], weights),
+        lambda: shuffled(["7", "8"], weights, equal, "key"),
+    ):
         with pytest.raises(UserError, match="a vote: "):
             poll()
 
@@ -99,14 +136,18 @@ def test_the_winning_value_does_not_depend_on_the_order_unless_it_ties(pair, ran
 
 @settings(deadline=None)
 @given(weighed)
-def test_what_wins_was_said_and_shuffling_keeps_the_weights(pair):
+def test_what_wins_was_said(pair):
     own, weights = pair
     assert weighted_vote(own, weights, equal) in own or not any(own)
-    moved = shuffled(own, weights, "key")
-    assert sorted(moved) == sorted(weights)
-    assert [w for w, label in zip(moved, own) if label is None] == [
-        w for w, label in zip(weights, own) if label is None
-    ]
+    found = shuffled(own, weights, equal, "key")
+    assert set(found) <= set(own) and sum(found.values()) == pytest.approx(1.0 if any(own) else 0.0)
+
+
+@settings(deadline=None)
+@given(labels)
+def test_shuffling_equal_weights_is_the_plain_majority(own):
+    winner = vote(own, equal)
+    assert shuffled(own, [0.5] * len(own), equal, "key") == ({} if winner is None else {winner: 1.0})
 
 
 @settings(deadline=None)
@@ -117,3 +158,119 @@ def test_certainty_about_one_answer_wins_both_ways(pair):
         if label is not None:
             sure = [1.0 if j == i else 0.0 for j in range(len(own))]
             assert equal(weighted_vote(own, sure, equal), label) and best(own, sure) == label
+
+
+# -- samples -----------------------------------------------------------------------------------------
+
+WORLD, TASK = data(), get_task("svamp")
+INFER = Infer(samples=3, temperature=1.0, top_p=0.9)
+
+
+@pytest.fixture(scope="module", params=["t5", "gpt2"])
+def student(request):
+    return new_student(STUDENT.model_copy(update={"architecture": request.param}), WORLD.training_texts(), seed=0)
+
+
+def test_a_row_a_sample(student):
+    questions = WORLD.split("test")
+    rows = sampled_answers(student, TASK, questions, INFER, "seed 0", 12, "rationale")
+    assert [(row["question_id"], row["sample"]) for row in rows] == [
+        (q.question_id, i) for q in questions for i in range(3)
+    ]
+    sources = [f"explain: {q.text}" for q in questions]
+    written = [w for own in draw(student, sources, 12, 3, 1.0, 0.9, "seed 0") for w in own]
+    assert [row["rationale"] for row in rows] == [w.text for w in written]
+    assert len({row["rationale"] for row in rows}) > 3
+    p = verdict_probabilities(student, [row["rationale"] for row in rows])
+    assert [row["p_correct"] for row in rows] == pytest.approx(p[:, VERDICTS.index("correct")].tolist(), abs=1e-5)
+
+
+def test_the_judge_sees_the_question_if_it_learned_so(student):
+    questions = WORLD.split("test")
+    alone, both = (
+        sampled_answers(student, TASK, questions, INFER, "k", 8, sees)
+        for sees in ("rationale", "question and rationale")
+    )
+    assert [row["rationale"] for row in alone] == [row["rationale"] for row in both]
+    assert all(a["judged_tokens"] < b["judged_tokens"] for a, b in zip(alone, both))
+    assert [row["p_correct"] for row in alone] != [row["p_correct"] for row in both]
+
+
+def test_draws_depend_on_key_question_and_number_alone(student):
+    one, two = (f"explain: {q.text}" for q in WORLD.split("test"))
+    both = draw(student, [one, two], 12, 4, 1.0, 1.0, "seed 0")
+    assert draw(student, [two], 12, 2, 1.0, 1.0, "seed 0") == [both[1][:2]]
+    assert draw(student, [one, two], 12, 4, 1.0, 1.0, "seed 0", batch=1) == both
+    assert draw(student, [one, two], 12, 4, 1.0, 1.0, "seed 1") != both
+
+
+def test_equal_texts_are_judged_alike_and_counted_each(student):
+    first, second, third = judge(student, ["3 pens.", "4 pens.", "3 pens."])
+    assert first == third and first["p_correct"] != second["p_correct"]
+    [read] = source_ids(student.tokenizer, ["predict: 3 pens."], student.decoder_only)
+    times = 3 if student.decoder_only else 1  # an encoder reads a text once for all verdicts
+    assert first["judged_tokens"] == times * len(read) + 6  # each verdict is a token and its end
+
+
+def test_a_student_that_did_not_learn_to_judge_writes_the_same_samples(student):
+    questions = WORLD.split("test")
+    judged, bare = (sampled_answers(student, TASK, questions, INFER, "k", 8, sees) for sees in ("rationale", None))
+    of_the_judge = {"p_correct", "student_verdict", "judged_tokens"}
+    assert [{key: own for key, own in row.items() if key not in of_the_judge} for row in judged] == bare
+
+
+# -- what becomes of them ----------------------------------------------------------------------------
+
+
+def row(question: str, sample: int, label: str | None, p: float) -> dict:
+    return {
+        "question_id": question, "sample": sample, "rationale_label": label, "p_correct": p,
+        "rationale_tokens": 10 + sample, "at_limit": label is None, "judged_tokens": 20,
+    }  # fmt: skip
+
+
+ROWS = [
+    row("b", 1, "8", 0.9), row("b", 0, "7", 0.3), row("b", 2, "7.0", 0.4), row("b", 3, None, 0.99),
+    row("a", 0, None, 0.5), row("a", 1, None, 0.5), row("a", 2, None, 0.5), row("a", 3, None, 0.5),
+]  # fmt: skip
+
+
+def test_each_way_decides_by_hand():
+    """8 weighs .9, 7 and 7.0 together .7 and two votes; what arrives at no answer has no say.
+
+    In two of the six orders 8 keeps .9, more than .3 and .4 together; in the others it has less than the 7 and 7.0.
+    """
+    answers = decided(ROWS, TASK.equal, "seed 0")
+    assert list(answers) == [way for way in WAYS if way != ORACLE]
+    assert {way: own["b"] for way, own in answers.items() if way != "shuffled"} == {
+        "one": {"7": 1}, "majority": {"7": 1}, "self-evaluated": {"8": 1}, "re-ranked": {"8": 1},
+    }  # fmt: skip
+    assert answers["shuffled"]["b"] == pytest.approx({"8": 2 / 6, "7": 4 / 6})
+    assert all(own["a"] == {} for own in answers.values())
+
+
+def test_without_verdicts_only_the_ways_that_need_none_decide():
+    bare = [{key: own for key, own in row.items() if key not in ("p_correct", "judged_tokens")} for row in ROWS]
+    assert list(decided(bare, TASK.equal, "seed 0")) == ["one", "majority"]
+    costs = tokens_a_question(bare, {"a": 5, "b": 7})
+    assert set(costs) == {"one", "majority", ORACLE} and costs[ORACLE] == costs["majority"]
+
+
+def test_rows_are_put_in_order():
+    assert {q: [r["sample"] for r in own] for q, own in by_question(ROWS).items()} == {
+        "a": [0, 1, 2, 3],
+        "b": [0, 1, 2, 3],
+    }
+
+
+def test_tokens_by_hand():
+    """a is read in 5 tokens, b in 7; the ends that were written count, the limit's do not."""
+    costs = tokens_a_question(ROWS, {"a": 5, "b": 7})
+    assert costs["one"] == (5 + 10 + 7 + 11) / 2
+    assert costs["majority"] == (5 + 46 + 7 + 46 + 3) / 2
+    assert costs["self-evaluated"] == costs["re-ranked"] == costs["majority"] + 80
+
+
+def test_what_is_compared_exists():
+    assert {way for pair in (*PAIRS, *ACROSS) for way in pair} <= {*WAYS, "predict"}
+    assert {*JUDGED, ORACLE, *CONTROLS} <= {*WAYS}

@@ -3,23 +3,26 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from test_sampled import row
+from test_votes import row
 from tiny_world import data, runs
 
 from lib.errors import UserError
+from lib.tables import DASH
 from lib.tasks import get_task
 from lib.ways import compared, controls, main_table, number_of_samples, right, way_name
 
 TASK = get_task("svamp")
 ARMS = {"standard": {"explain": False}, "w/ SE": {"evaluations": 1}}
+BOTH = ARMS | {"1 CoT": {}}
 TEST = [q.question_id for q in data().split("test")]  # golds (10 + 2) and (11 + 3)
 
 
-def results(seeds=(0, 1)) -> list:
+def results(seeds=(0, 1), arms=ARMS) -> list:
     """Every run answers its first question rightly and its second wrongly."""
     found = []
-    for run in runs(ARMS, seeds=list(seeds)):
+    for run in runs(arms, seeds=list(seeds)):
         rows = [{"question_id": q, "correct": i == 0, "student_label": "(10 + 2)"} for i, q in enumerate(TEST)]
         metrics = {"wrong_step": 0.5, "uncheckable": 0.0, "unparsed": 0.0, "rationale_accuracy": 0.5}
         own = metrics if run.recipe.explain else {}
@@ -49,6 +52,9 @@ def test_each_way_is_right_on_its_own_questions():
     for way in ("self-evaluated", "re-ranked"):
         assert matrices["w/ SE", way].tolist() == [[False, True]] * 2
     assert matrices["w/ SE", "one"].tolist() == [[True, False]] * 2
+    assert matrices["w/ SE", "oracle"].tolist() == [[True, True]] * 2
+    # 14 keeps its .9 in two of six orders; else it has .2 against 1.1
+    assert matrices["w/ SE", "shuffled"] == pytest.approx(np.array([[4 / 6, 2 / 6]] * 2))
 
 
 def test_the_main_table_has_the_ways_below_their_arm():
@@ -56,7 +62,7 @@ def test_the_main_table_has_the_ways_below_their_arm():
     table = main_table(given, sampled(given), TASK)
     assert list(table.index) == [
         "standard", "w/ SE", "w/ SE: one of 3 samples", "w/ SE: majority of 3", "w/ SE: self-evaluated majority of 3",
-        "w/ SE: majority of 3, weights shuffled", "w/ SE: best of 3 by its own verdict",
+        "w/ SE: majority of 3, weights shuffled", "w/ SE: best of 3 by its own verdict", "w/ SE: any of 3 is right",
     ]  # fmt: skip
     majority = table.loc["w/ SE: majority of 3"]
     assert majority.accuracy == 0.5 and majority["wrong step"] == pytest.approx(1 / 3)
@@ -83,6 +89,28 @@ def test_pairs_are_those_of_one_arm():
     )
     assert pairs[(pairs.arm == own) & (pairs.against == majority)].difference.tolist() == [0.0]
     assert len(pairs) == 6
+    shuffled = pairs[pairs.against == way_name("w/ SE", "shuffled", 3)]
+    assert shuffled.mcnemar.tolist() == [DASH] and (pairs.mcnemar != DASH).sum() == 5
+
+
+def without_verdicts(rows: list[dict]) -> list[dict]:
+    return [{key: own for key, own in row.items() if key not in ("p_correct", "judged_tokens")} for row in rows]
+
+
+def test_the_arm_without_self_evaluation_has_the_ways_that_ask_for_none():
+    given = results(arms=BOTH)
+    drawn = sampled(given)
+    drawn |= {
+        r.run.id: without_verdicts(samples(("12", 0), ("12", 0), ("12", 0))) for r in given if r.run.arm == "1 CoT"
+    }
+    table = main_table(given, drawn, TASK)
+    assert [name for name in table.index if name.startswith("1 CoT")] == [
+        "1 CoT", "1 CoT: one of 3 samples", "1 CoT: majority of 3", "1 CoT: any of 3 is right",
+    ]  # fmt: skip
+    pairs = compared(given, drawn, TASK, 0.05, 100)
+    across = pairs[pairs.against == "1 CoT: majority of 3"]
+    assert across.arm.tolist() == ["w/ SE: majority of 3", "w/ SE: self-evaluated majority of 3"]
+    assert len(pairs) == 6 + 1 + 2 and table.loc["1 CoT: any of 3 is right"].accuracy == 0.5
 
 
 def test_controls_are_told_by_their_names():

@@ -50,6 +50,8 @@ TRAIN = Train(
     unfed="refuse",
     headline="standard",
     workers=1,
+    backend="joblib",
+    devices=1,
     arms={},
 )
 NAMES = {"train": ("Ann", "Bob", "Cat", "Dan"), "validation": ("Eve", "Fay"), "test": ("Gus", "Hal")}

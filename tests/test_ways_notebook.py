@@ -1,0 +1,73 @@
+"""The cells of notebook 05 that sample, judge and compare, run as they stand on the runs of the tiny world."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from tiny_world import data, runs
+
+from lib import comparison, figures, paths, tables, verdicts
+from lib.runs import run_or_load
+from lib.settings import Infer
+
+ARMS = {"standard": {"explain": False}, "1 CoT": {}, "w/ SE": {"evaluations": 1}}
+CELLS = ["infer002", "05-main-table", "infer004", "infer005", "infer007", "infer008"]
+
+
+def cells() -> dict[str, str]:
+    book = json.loads((paths.ROOT / "notebooks" / "05_ablate.ipynb").read_text(encoding="utf-8"))
+    return {cell["id"]: "".join(cell["source"]) for cell in book["cells"]}
+
+
+@pytest.fixture
+def shown(monkeypatch) -> dict:
+    """What would be written: a table or a figure by its name."""
+    found = {}
+    monkeypatch.setattr(tables, "save_table", lambda table, name, *_, **__: found.setdefault(name, table))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, name, *_, **__: found.setdefault(name, figure))
+    return found
+
+
+def run_cells(names, results, samples: int, folder) -> dict:
+    """The names that the cells leave behind."""
+    cfg = SimpleNamespace(
+        infer=Infer(samples=samples, temperature=1.0, top_p=1.0),
+        train=SimpleNamespace(workers=1, headline="w/ SE"),
+        ablate=SimpleNamespace(alpha=0.05, bootstrap=100),
+    )
+    known = {
+        "cfg": cfg, "results": results, "data": data(), "n": 2, "seeds": 1, "STAGE": "05_ablate", "NOTE": "a note",
+        "groups": comparison.by_arm(results), "display": lambda _: None, "Markdown": str, "pd": tables.pd,
+    }  # fmt: skip
+    exec(
+        "from lib import comparison, figures, figures_findings, inferred, paths, statistics, tables, verdicts, ways",
+        known,
+    )
+    for name in names:
+        exec(cells()[name], known)
+    return known
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "SCRATCH", tmp_path / "scratch")
+    monkeypatch.setattr(paths, "INFERENCE", tmp_path / "inference")
+    return run_or_load(runs(ARMS), tmp_path / "runs", workers=1)
+
+
+def test_the_cells_run_and_show_all_ways(results, shown, tmp_path):
+    left = run_cells(CELLS, results, 3, tmp_path)
+    assert set(shown) == {"main", "calibration", "reliability", "inference"}
+    assert set(left["sampled"]) == {r.run.id for r in results if r.run.arm != "standard"}
+    assert list(shown["main"].index) == list(left["main"].index)
+    assert {"w/ SE: any of 3 is right", "1 CoT: majority of 3"} <= set(shown["main"].index)
+    first, second = left["told_ways"]
+    assert first.startswith("Ways to answer: ") and second.startswith("1 CoT: the majority is right for ")
+    assert len(left["ways_pairs"]) == 2 * 6 - 5 + 2  # without verdicts an arm has but one pair
+
+
+def test_without_samples_the_cells_run_as_well(results, shown, tmp_path):
+    left = run_cells(CELLS, results, 0, tmp_path)
+    assert left["sampled"] == {} and left["told_ways"] == []
+    assert verdicts.OWN not in set(left["found"].judged)
+    assert list(left["main"].index) == list(comparison.overview(results).index)
