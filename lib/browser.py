@@ -12,7 +12,6 @@ import base64
 import csv
 import hashlib
 import json
-import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from string import Template
 
 from lib.draws import draw
 from lib.errors import UserError
-from lib.records import SPLITS, Evaluation, Question, Rationale, Refined, Row, Score, Selection, read_rows
+from lib.records import SPLITS, Evaluation, Question, Rationale, Refined, Row, Score, Selection, read_jsonl, read_rows
 from lib.settings import BASE
 from lib.text import sentences
 
@@ -161,7 +160,7 @@ def _question(question: Question, rationales: Sequence[Rationale], students: lis
 
 
 def _rationale(rationale: Rationale, known: _Known) -> dict:
-    """One rationale; scores in the order of the page's `scores`, None for one that is missing or not finite."""
+    """One rationale; scores in the order of the page's `scores`, None for one that is missing."""
     by_student = {score.student: score for score in known.scores.get(rationale.id, [])}
     scores = [getattr(by_student.get(student), name, None) for student in known.students for name in SCORES]
     verdicts = [
@@ -174,7 +173,7 @@ def _rationale(rationale: Rationale, known: _Known) -> dict:
         "wrong": rationale.wrong_steps,
         "answer": rationale.teacher_label,
         "correct": rationale.correct,
-        "scores": [s if s is not None and math.isfinite(s) else None for s in scores],
+        "scores": scores,
         "verdicts": verdicts,
         "chosen": known.chosen.get(rationale.id, []),
     }
@@ -223,8 +222,7 @@ def _predictions(run: str, files: Files) -> list[dict]:
     found = next((place for place in places if place.exists()), None)
     if found is None:
         raise UserError(f"{files.runs}: run {run!r} is in none of {', '.join(map(str, files.folders))}")
-    with found.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    return read_jsonl(found)
 
 
 def _grouped(rows: Iterable[Row], key: str) -> dict[str, list]:
