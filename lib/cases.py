@@ -151,5 +151,5 @@ def _passage(prediction: dict, question: Question, task: Task) -> HTML:
     marked = tables.marked_steps([(s.text, s.wrong) for s in steps] or [(text, None)])
     verdict = "right" if prediction["rationale_correct"] else "wrong"
     said = f"Arrives at {answer}: {verdict}." if answer is not None else "Arrives at no answer."
-    said += f" {len(prediction['wrong_steps'])} steps refuted." if prediction["wrong_steps"] is not None else ""
+    said += f" Refuted steps: {len(prediction['wrong_steps'])}." if prediction["wrong_steps"] is not None else ""
     return HTML(f"{marked.data}<p>{escape(said)}</p>")

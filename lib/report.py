@@ -217,8 +217,9 @@ def main(arguments: list[str]) -> int:
         else:
             cfg = load_config(stage="report")
             style(cfg.figures)
+            index = write_index()
             write_browser(BROWSER, EACH, "")
-            print(f"report: {write_index().relative_to(paths.ROOT)}")
+            print(f"report: {index.relative_to(paths.ROOT)}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

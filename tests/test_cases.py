@@ -146,7 +146,7 @@ def test_without_a_verifier_the_answer_decides():
     unchecked = [{**p, "wrong_steps": None} for p in (FALSE_ANSWER, RIGHT)]
     results = [result(arm, 0, p) for arm, p in zip("ab", unchecked)]
     text = case_studies(results, blind, settings(), "b", "stage").data
-    assert "the task has no verifier" in text and "steps refuted" not in text
+    assert "the task has no verifier" in text and "Refuted steps" not in text
     assert "&lt;b&gt;10 - 2&lt;/b&gt;" in text and "<mark>" not in text
 
 
