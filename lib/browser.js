@@ -3,6 +3,7 @@
 // page by append() and textContent alone, which never read HTML.
 const data = JSON.parse(document.getElementById("data").textContent);
 const SHOWN = 20; // rationales at a time: the page stays quick however many there are
+const CHOICES = ["split", "answer", "steps", "verdicts", "strategy", "students"]; // fields that offer a few values
 const field = (id) => document.getElementById(id);
 
 // One item a rationale; a question without any has one item of its own.
@@ -18,7 +19,9 @@ function textOf(item) {
   if (item.text === undefined) {
     const { question, rationale } = item;
     const parts = [question.id, question.text, question.gold];
-    if (rationale) parts.push(rationale.steps.join(" "), rationale.answer, ...rationale.verdicts.map((v) => data.critiques[v[1]]));
+    if (rationale) {
+      parts.push(rationale.steps.join(" "), rationale.answer, ...rationale.verdicts.map(([, i]) => data.critiques[i]));
+    }
     for (const answer of question.students) parts.push(answer[1], (answer[3] || []).join(" "));
     item.text = parts.join("\n").toLowerCase();
   }
@@ -27,14 +30,16 @@ function textOf(item) {
 
 const answerOf = ({ rationale: r }) => (!r || r.correct === null ? "unknown" : r.correct ? "right" : "wrong");
 const stepsOf = ({ rationale: r }) => (!r || r.wrong === null ? "unknown" : r.wrong.length ? "refuted" : "passed");
-const studentsOf = ({ question: q }) => (!q.students.length ? "none" : q.students.every((a) => a[2]) ? "right" : "wrong");
-const approving = (r) => r.verdicts.filter((v) => v[0] === "correct").length;
-const verdictsOf = ({ rationale: r }) => (!r || !r.verdicts.length ? "none" : approving(r) > r.verdicts.length / 2 ? "most" : "few");
+const allRight = (answers) => answers.every(([, , correct]) => correct);
+const studentsOf = ({ question: q }) => (!q.students.length ? "none" : allRight(q.students) ? "right" : "wrong");
+const approving = (r) => r.verdicts.filter(([verdict]) => verdict === "correct").length;
+const approved = (r) => approving(r) > r.verdicts.length / 2;
+const verdictsOf = ({ rationale: r }) => (!r || !r.verdicts.length ? "none" : approved(r) ? "most" : "few");
 const scoreOf = ({ rationale: r }) => (r ? r.scores[Number(field("score").value)] ?? null : null);
 
 // Whether an item has what the fields ask for; the cheap questions come first.
 function wanted() {
-  const ask = Object.fromEntries(["split", "answer", "steps", "verdicts", "strategy", "students"].map((id) => [id, field(id).value]));
+  const ask = Object.fromEntries(CHOICES.map((id) => [id, field(id).value]));
   const words = field("words").value.toLowerCase().split(/\s+/).filter(Boolean);
   const [low, high] = ["low", "high"].map((id) => (field(id).value === "" ? null : Number(field(id).value)));
   return (item) => {
@@ -67,7 +72,7 @@ function make(tag, parts, properties = {}) {
   return element;
 }
 
-// A paragraph of someone's sentences, each in its own direction; those that the verifier refutes are marked, in words too.
+// Someone's sentences, each in its own direction; those that the verifier refutes are marked, in words too.
 function paragraph(steps, wrong, lead = "") {
   const refuted = new Set(wrong || []);
   const parts = steps.flatMap((step, i) => {
@@ -79,20 +84,23 @@ function paragraph(steps, wrong, lead = "") {
 
 const quoted = (text) => make("bdi", text === null || text === "" ? "nothing" : text);
 const rightOrWrong = (correct) => (correct === null ? "not known to be right" : correct ? "right" : "wrong");
-const count = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
+const number = (n) => n.toLocaleString("en");
+const count = (n, what) => `${number(n)} ${what}${n === 1 ? "" : "s"}`;
 
 function folded(summary, parts) {
   return make("details", [make("summary", summary), make("ul", parts.map((part) => make("li", part)))]);
 }
 
 function rationaleParts(r) {
-  const scores = data.scores.map((name, i) => (r.scores[i] === null ? null : `${name} ${r.scores[i].toFixed(3)}`)).filter(Boolean);
-  const facts = [`answer `, quoted(r.answer), `, ${rightOrWrong(r.correct)}`];
+  const scores = data.scores.flatMap((name, i) => (r.scores[i] === null ? [] : [`${name} ${r.scores[i].toFixed(3)}`]));
+  const facts = ["answer ", quoted(r.answer), `, ${rightOrWrong(r.correct)}`];
   facts.push(scores.length ? ` · ${scores.join(" · ")}` : " · not scored");
   facts.push(r.chosen.length ? ` · chosen by ${r.chosen.join(", ")}` : " · chosen by no strategy");
-  const critiques = r.verdicts.map(([verdict, i]) => [make("strong", verdict), ": ", make("bdi", data.critiques[i], { dir: "auto" })]);
+  const said = (critique) => make("bdi", critique, { dir: "auto" });
+  const critiques = r.verdicts.map(([verdict, i]) => [make("strong", verdict), ": ", said(data.critiques[i])]);
   const summary = `${count(r.verdicts.length, "self-evaluation")}, ${approving(r)} of them “correct”`;
-  return [paragraph(r.steps, r.wrong), make("p", facts, { className: "facts" }), critiques.length ? folded(summary, critiques) : null];
+  const below = critiques.length ? folded(summary, critiques) : null;
+  return [paragraph(r.steps, r.wrong), make("p", facts, { className: "facts" }), below];
 }
 
 function studentParts(answers) {
@@ -118,7 +126,7 @@ function article({ question, rationale }) {
 function show() {
   field("list").replaceChildren(...found.slice(first, first + SHOWN).map(article));
   const last = Math.min(first + SHOWN, found.length);
-  field("place").textContent = found.length ? `${(first + 1).toLocaleString("en")}–${last.toLocaleString("en")} of ${found.length.toLocaleString("en")}` : "";
+  field("place").textContent = found.length ? `${number(first + 1)}–${number(last)} of ${number(found.length)}` : "";
   field("before").disabled = first === 0;
   field("after").disabled = last === found.length;
 }
@@ -126,7 +134,8 @@ function show() {
 function search() {
   found = ordered(items.filter(wanted()));
   first = 0;
-  field("status").textContent = `${found.length.toLocaleString("en")} of ${count(items.length, "item")}; an item is a rationale with its question.`;
+  const all = count(items.length, "item");
+  field("status").textContent = `${number(found.length)} of ${all}; an item is a rationale with its question.`;
   show();
 }
 
@@ -142,7 +151,7 @@ function offer(id, options) {
   field(id).append(...options.map(([value, text]) => make("option", text, { value })));
 }
 
-const FIELDS = ["words", "split", "answer", "steps", "verdicts", "strategy", "students", "score", "low", "high", "order"];
+const FIELDS = ["words", ...CHOICES, "score", "low", "high", "order"];
 const DEFAULTS = { score: "0", order: "id" };
 
 function reset() {
