@@ -8,7 +8,7 @@ export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 READY := $(VENV)/ready
 
-.PHONY: help reproduce estimate smoke sweep export push-student keep test test-all bench lint profile pull clean
+.PHONY: help reproduce estimate smoke sweep export push-student keep browser test test-all bench lint profile pull clean
 
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+: .*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ export: $(READY)  ## RUN=id: a run's student as a folder that stands alone, with
 
 push-student: $(READY)  ## RUN=id REPO=user/name [DRY=1]: export, then send to the hub (log in once: hf auth login)
 	@python -m lib.export "$(RUN)" --push "$(REPO)" $(if $(DRY),--dry-run)
+
+browser: $(READY)  ## scratch/browser.html: the rationale browser over all questions; the one in reports/ has a sample
+	@python -m lib.report browser
 
 test: $(READY)   ## all tests but the slow ones
 	@python -m pytest -m "not slow"

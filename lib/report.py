@@ -1,9 +1,10 @@
-"""The page of contents over all rendered notebooks, and the results at the top of the README.
+"""The page of contents over all rendered notebooks, the rationale browser, and the results at the top of the README.
 
-    python -m lib.report            # reports/index.html, from the pages, metrics, tables and figures in reports/
+    python -m lib.report            # reports/index.html and browser.html, from what is in reports/ and data/
     python -m lib.report readme     # the part of README.md between the two markers
     python -m lib.report claims     # docs/claims.md and docs/coverage.md
     python -m lib.report provenance # reports/provenance.html, what differs from machine to machine; words may be joined
+    python -m lib.report browser    # scratch/browser.html: the browser over all questions, not a sample of them
 
 Every notebook's metrics file, reports/metrics/<notebook>.json, holds its headline as Markdown under "headline" and the
 profile under "profile", beside its numbers. Below reports/sweeps/ lie the reports of other profiles (`make sweep`), a
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import claims, coverage, mean_slc, paths, provenance, summary
+from lib import browser, claims, coverage, mean_slc, paths, provenance, summary
 from lib.config import load_config
 from lib.errors import UserError
 from lib.figures import style
@@ -32,6 +33,7 @@ README = paths.ROOT / "README.md"
 CLAIMS, COVERAGE = paths.ROOT / "docs" / "claims.md", paths.ROOT / "docs" / "coverage.md"
 SWEEPS = paths.REPORTS / "sweeps"
 STAGE = mean_slc.STAGE  # by which its own tables and figure are filed
+GENERATED = "01_generate"  # the notebook whose metrics say what task and whose teacher
 SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
 # The one table and the one figure that answer the question; written by the last notebook.
 HEADLINE = "05_ablate"
@@ -39,6 +41,11 @@ HEADLINE_TABLE = paths.TABLES / HEADLINE / "main.md"
 HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
 BEGIN = "<!-- results: begin; written by `make reproduce`, do not edit -->"
 END = "<!-- results: end -->"
+# The rationale browser: of a sample in the reports, of everything where Git does not look.
+BROWSER = paths.REPORTS / "browser.html"
+WHOLE_BROWSER = paths.SCRATCH / "browser.html"
+EACH = 20  # questions of each split in the sample
+RUN_LIST = paths.TABLES / HEADLINE / "runs.csv"
 
 Fact = tuple[str, str, str]  # what it is, what is said of it (Markdown), the address of what made it ("": none)
 
@@ -49,10 +56,18 @@ def write_index(known: Sequence[Fact] = ()) -> Path:
     known   the answer (`facts`); without any the last notebook's headline stands there instead
     """
     parts = ["<h1>What helped the small model</h1>", _answer(known) or _headline(), _main_result()]
-    parts += ["<h2>Page by page</h2>", *map(_card, rendered()), _sweeps(), _mean_slc()]
+    parts += ["<h2>Page by page</h2>", *map(_card, rendered()), _browser_card(), _sweeps(), _mean_slc()]
     body = "\n".join(part for part in parts if part)
     write_atomically(INDEX, page("What helped the small model", body, '<a href="../README.md">README</a>'))
     return INDEX
+
+
+def write_browser(place: Path, each: int | None, reports: str) -> Path:
+    """Write the rationale browser: `each` questions of each split, or all; reports: its way to the other pages."""
+    records = (paths.QUESTIONS, paths.RATIONALES, paths.REFINED, paths.EVALUATIONS, paths.SCORES, paths.SELECTIONS)
+    files = browser.Files(*records, RUN_LIST, (paths.RUNS, paths.ABLATE_RUNS))
+    write_atomically(place, browser.page(browser.collect(files, each), _about(), reports))
+    return place
 
 
 def update_readme() -> bool:
@@ -207,6 +222,18 @@ def _card(name: str) -> str:
     return f'<div class="card">{heading}\n{markdown(metrics(name)["headline"])}{_source(_made(name, "said"))}</div>'
 
 
+def _about() -> dict[str, str]:
+    """Whose records these are, in words; the task as 03 names it."""
+    first = metrics(GENERATED)
+    return {"profile": first["profile"], "task": first["task"], "teacher": first["teacher"][0]}
+
+
+def _browser_card() -> str:
+    text = f"All that the teacher wrote for {EACH} questions of each split, with scores, verdicts and critiques, what "
+    text += "each strategy chose and what the students answered: to be searched, filtered and sorted."
+    return f'<div class="card"><h2><a href="{BROWSER.name}">Browse the rationales</a></h2>\n<p>{text}</p></div>'
+
+
 def _sweeps() -> str:
     """A card for each kept sweep with a link to its own page of contents; nothing without any."""
     cards = [_sweep_card(folder) for folder in sweeps()]
@@ -245,9 +272,19 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def write_whole_browser() -> None:
+    """The browser over all questions, which Git ignores."""
+    print(f"browser: {write_browser(WHOLE_BROWSER, None, '../reports/')}")
+
+
 def _update(name: str) -> None:
     """Bring one of the texts up to date by its name on the command line."""
-    known = {"readme": update_readme, "claims": update_claims, "provenance": provenance.write_page}
+    known = {
+        "readme": update_readme,
+        "claims": update_claims,
+        "provenance": provenance.write_page,
+        "browser": write_whole_browser,
+    }
     if name not in known:
         raise UserError(f"lib.report: {name!r}; allowed: nothing, for the page of contents, or {', '.join(known)}")
     known[name]()
@@ -265,7 +302,9 @@ def main(arguments: list[str]) -> int:
             write_plots()
             write_summary()
             answer = facts(cfg.ablate, cfg.profile, cfg.student, cfg.students, cfg.task, cfg.train)
-            print(f"report: {write_index(answer).relative_to(paths.ROOT)}")
+            index = write_index(answer)
+            write_browser(BROWSER, EACH, "")
+            print(f"report: {index.relative_to(paths.ROOT)}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -270,11 +270,21 @@ class Finding(Section):
     arms: Annotated[list[str], Field(min_length=2), AfterValidator(_no_twice)]
 
 
+class Cases(Section):
+    """Case studies in 05: `count` questions each where the rationale of one arm goes wrong and the other's does not."""
+
+    baseline: str
+    method: str | None  # None: train.headline
+    count: Annotated[int, Field(ge=0)]
+    seed: int
+
+
 class Ablate(Section):
     bootstrap: Count
     alpha: Annotated[float, Field(gt=0, lt=1)]
     findings: dict[str, Finding]
     alike: list[str]
+    cases: Cases
 
 
 class Figures(Section):

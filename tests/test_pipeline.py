@@ -179,6 +179,15 @@ def test_page_is_whole(reproduced, name):
     assert text.count("<h1") == 1
 
 
+def test_the_browser_holds_records_and_is_listed(reproduced):
+    index = (reproduced.folder / "reports" / "index.html").read_text(encoding="utf-8")
+    text = (reproduced.folder / "reports" / "browser.html").read_text(encoding="utf-8")
+    [data] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
+    questions = json.loads(data)["questions"]
+    assert any(q["students"] for q in questions) and any(q["rationales"] for q in questions)
+    assert 'href="browser.html"' in index and 'href="index.html"' in text
+
+
 def test_headline_stands_under_the_title_and_in_the_index(reproduced):
     index = (reproduced.folder / "reports" / "index.html").read_text(encoding="utf-8")
     for name in PAGES[:-1]:

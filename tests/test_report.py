@@ -33,6 +33,9 @@ def repository(tmp_path, monkeypatch):
         monkeypatch.setattr(report, name, reports / place)
         (reports / place).parent.mkdir(parents=True, exist_ok=True)
     (reports / "metrics").mkdir()
+    monkeypatch.setattr(report, "RUN_LIST", reports / "tables" / "05_ablate" / "runs.csv")
+    monkeypatch.setattr(report, "BROWSER", reports / "browser.html")
+    monkeypatch.setattr(report, "WHOLE_BROWSER", tmp_path / "scratch" / "browser.html")
     monkeypatch.setattr(report, "README", tmp_path / "README.md")
     for name in ("CLAIMS", "COVERAGE"):
         monkeypatch.setattr(report, name, tmp_path / "docs" / f"{name.lower()}.md")
@@ -97,10 +100,51 @@ def test_brackets_in_the_alternative_text_do_not_end_it():
 def test_index_shows_the_main_result_and_a_card_for_each_page():
     write_reports()
     text = report.write_index().read_text(encoding="utf-8")
-    assert text.count('<div class="card">') == 2
+    assert text.count('<div class="card">') == 3
     assert text.index('<h2><a href="04_train.html">') < text.index('<h2><a href="05_ablate.html">')
+    assert text.index('<h2><a href="05_ablate.html">') < text.index('<h2><a href="browser.html">')
     assert "<strong>helped</strong>" in text and "<td>5 CoTs</td>" in text and 'alt="Bars."' in text
     assert faults(text) == []
+
+
+RECORDS = {
+    "QUESTIONS": [
+        {"question_id": f"{split}-{i}", "task": "svamp", "split": split, "text": HOSTILE, "gold_label": "1"}
+        for split in ("train", "test")
+        for i in range(report.EACH + 5)
+    ],
+    **dict.fromkeys(("RATIONALES", "REFINED", "EVALUATIONS", "SCORES", "SELECTIONS")),
+}
+
+
+@pytest.fixture
+def records(repository, monkeypatch):
+    """Questions without any rationales, and the metrics that say whose they are."""
+    for name, rows in RECORDS.items():
+        place = repository / f"{name.lower()}.jsonl"
+        place.write_text("".join(json.dumps(row) + "\n" for row in rows or ()), encoding="utf-8")
+        monkeypatch.setattr(paths, name, place)
+    report.RUN_LIST.write_text("arm,seed,run\n", encoding="utf-8")
+    said = {"headline": "h", "profile": "default", "task": "svamp", "teacher": ["Simulated."]}
+    (paths.REPORTS / "metrics" / "01_generate.json").write_text(json.dumps(said), encoding="utf-8")
+    return repository
+
+
+def test_the_browser_in_the_reports_is_of_a_sample(records):
+    write_reports()
+    assert report.main([]) == 0
+    text = report.BROWSER.read_text(encoding="utf-8")
+    assert f"{2 * report.EACH} of {2 * report.EACH + 10} questions" in text and HOSTILE not in text
+    assert "Profile default, task svamp. Simulated." in text and '<a href="index.html">' in text
+    assert not report.WHOLE_BROWSER.exists()
+
+
+def test_the_whole_browser_lies_where_git_does_not_look(records, capsys):
+    assert report.main(["browser"]) == 0
+    text = report.WHOLE_BROWSER.read_text(encoding="utf-8")
+    assert f"{2 * report.EACH + 10} of {2 * report.EACH + 10} questions" in text
+    assert '<a href="../reports/index.html">' in text
+    assert capsys.readouterr().out == f"browser: {report.WHOLE_BROWSER}\n" and not report.BROWSER.exists()
 
 
 def test_index_escapes_hostile_text():
