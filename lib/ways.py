@@ -1,7 +1,7 @@
 """Ways to answer with one trained student, side by side: `predict:`, and what becomes of several sampled rationales.
 
 frame = main_table(results, sampled, task)      # the arms' rows, each followed by those of its student's other ways
-pairs = compared(results, sampled, task, alpha, draws)      # a row a pair of ways of one arm (`sampled.PAIRS`)
+pairs = compared(results, sampled, task, alpha, draws)      # a row a pair of ways of one arm (`votes.PAIRS`)
 
 sampled   the answers of lib/inferred.py by run id; arms without any have only their `predict:`, those that cannot judge
           only the ways that ask for no verdict
@@ -36,7 +36,8 @@ def way_name(arm: str, way: str, samples: int) -> str:
 def right(results: Sequence[Result], sampled: Sampled, task: Task) -> MATRICES:
     """(arm, way) -> float[S, Q]: whether each seed's student answered rightly; questions in the order of their ids.
 
-    0 or 1, but for shuffled weights: there it is the share of orders that lead to a right answer.
+    0 or 1, but for the controls: there it is the share of the samples that are right, or of the orders of the weights
+    that lead to a right answer.
     """
     found: MATRICES = {}
     for arm, group in comparison.by_arm(results).items():
