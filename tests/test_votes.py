@@ -255,7 +255,8 @@ def test_each_way_decides_by_hand():
     answers = decided(ROWS, TASK.equal, "seed 0")
     assert list(answers) == [way for way in WAYS if way != ORACLE]
     assert {way: own["b"] for way, own in answers.items() if way != "shuffled"} == {
-        "one": {"7": 0.25, "8": 0.25, "7.0": 0.25}, "majority": {"7": 1}, "self-evaluated": {"8": 1}, "re-ranked": {"8": 1},
+        "one": {"7": 0.25, "8": 0.25, "7.0": 0.25},
+        "majority": {"7": 1}, "self-evaluated": {"8": 1}, "re-ranked": {"8": 1},
     }  # fmt: skip
     assert answers["shuffled"]["b"] == pytest.approx({"8": 2 / 6, "7": 4 / 6})
     assert all(own["a"] == {} for own in answers.values())
