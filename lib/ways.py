@@ -52,7 +52,7 @@ def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.Da
     """`comparison.overview` with rows for the other ways below their arm's, and two columns more.
 
     Of a way with samples: wrong step, uncheckable, unparsed and rationale accuracy are shares of all samples; steps
-    and tokens are those of its student's training.
+    and tokens are nan, as its arm's row has those of the same students.
     verdicts right      share of the teacher's test rationales judged rightly, "after phase 1 → after phase 2"
     tokens a question   read and written for one answer
     """
@@ -64,6 +64,7 @@ def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.Da
         if way == PREDICTED:
             row["tokens a question"] = float(np.mean([_predicting(r) for r in groups[arm]]))
         else:
+            row |= {"steps": float("nan"), "tokens": float("nan")}
             row |= _of_samples([sampled[r.run.id] for r in groups[arm]])
             row["accuracy"], row["std"] = statistics.mean_std(matrices[arm, way])
             costs = [tokens_a_question(sampled[r.run.id], _read(r))[way] for r in groups[arm]]

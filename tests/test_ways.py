@@ -67,6 +67,7 @@ def test_the_main_table_has_the_ways_below_their_arm():
     majority = table.loc["w/ SE: majority of 3"]
     assert majority.accuracy == 0.5 and majority["wrong step"] == pytest.approx(1 / 3)
     assert majority.uncheckable == pytest.approx(2 / 3) and majority["rationale accuracy"] == 0
+    assert math.isnan(majority.steps) and math.isnan(majority.tokens) and table.loc["w/ SE"].steps > 0
     assert table.loc["w/ SE"]["wrong step"] == 0.5 and math.isnan(table.loc["standard"]["wrong step"])
     assert table.loc["w/ SE: best of 3 by its own verdict"]["tokens a question"] == pytest.approx(
         majority["tokens a question"] + 60
