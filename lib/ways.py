@@ -89,6 +89,13 @@ def compared(results: Sequence[Result], sampled: Sampled, task: Task, alpha: flo
     return comparison.compare_matrices(named, pairs, alpha, draws)
 
 
+def in_short(pairs: pd.DataFrame, alpha: float) -> str:
+    """How many of the pairs are separated, and which, in points: "1 of 18 pairs of ways ...: A against B (−6.4)."."""
+    sure = pairs[pairs.holm < alpha]
+    named = "; ".join(f"{p.arm} against {p.against} ({statistics.points(p.difference)})" for p in sure.itertuples())
+    return f"{len(sure)} of {len(pairs)} pairs of ways to answer separated{f': {named}' if named else ''}."
+
+
 def controls(names: Sequence[str], samples: int) -> list[str]:
     """Those of the rows that are controls: an answer of one sample, shuffled weights."""
     return [name for name in names if any(name.endswith(f": {WAYS[way].format(k=samples)}") for way in CONTROLS)]

@@ -4,6 +4,7 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_votes import row
 from tiny_world import data, runs
@@ -11,7 +12,7 @@ from tiny_world import data, runs
 from lib.errors import UserError
 from lib.tables import DASH
 from lib.tasks import get_task
-from lib.ways import compared, controls, main_table, number_of_samples, right, way_name
+from lib.ways import compared, controls, in_short, main_table, number_of_samples, right, way_name
 
 TASK = get_task("svamp")
 ARMS = {"standard": {"explain": False}, "w/ SE": {"evaluations": 1}}
@@ -112,6 +113,14 @@ def test_the_arm_without_self_evaluation_has_the_ways_that_ask_for_none():
     across = pairs[pairs.against == "1 CoT: majority of 3"]
     assert across.arm.tolist() == ["w/ SE: majority of 3", "w/ SE: self-evaluated majority of 3"]
     assert len(pairs) == 6 + 1 + 2 and table.loc["1 CoT: any of 3 is right"].accuracy == 0.5
+
+
+def test_in_short_names_what_is_separated():
+    pairs = pd.DataFrame(
+        [("a", "b", -0.064, 0.04), ("a", "c", 0.1, 0.05)], columns=["arm", "against", "difference", "holm"]
+    )
+    assert in_short(pairs, 0.05) == "1 of 2 pairs of ways to answer separated: a against b (−6.4)."
+    assert in_short(pairs, 0.01) == "0 of 2 pairs of ways to answer separated."
 
 
 def test_controls_are_told_by_their_names():
