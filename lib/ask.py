@@ -2,9 +2,14 @@
 
     from lib.ask import Reasoner
     reasoner = Reasoner.load("data/04_train/headline_student")      # or a run's folder, or an exported student
-    said = reasoner.ask("Tom has 3 pens. He buys 4 pens. How many pens does Tom have?")
-    said.answer, said.rationale, said.verdict, said.p_correct       # "(3 + 4)", "Tom has ...", "correct", 0.83
-    reasoner.ask("Tom has ...", samples=8).answer                   # the self-evaluated majority of 8 rationales
+    said = reasoner.ask("Tom has 3 pens. Tom buys 4 pens. How many pens does Tom have now?")
+    said.answer                                     # "(3 + 4)"
+    said.rationale                                  # "Tom has 3 pens. Tom buys 4 pens. Now 3 + 4 = 19. ...": not so
+    said.verdict, round(said.p_correct, 2)          # "wrong", 0.09: what it thinks of its rationale
+    reasoner.ask("Tom has ...", samples=8).answer   # the self-evaluated majority of 8 rationales
+
+So says the default's headline student. It knows the words of its training text alone: `said.unknown` counts the others
+("He" is one of them), and what it says to a question that has some is not worth much.
 
 In a terminal: python -m lib.ask data/04_train/headline_student "Tom has 3 pens. ..."
 """
@@ -12,16 +17,20 @@ In a terminal: python -m lib.ask data/04_train/headline_student "Tom has 3 pens.
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from lib.checkpoint import Finished, open_checkpoint
 from lib.errors import UserError
 from lib.examples import EXPLAIN, PREDICT, parted, shown
 from lib.inference import Written, draw, write
+from lib.settings import Infer
 from lib.student import to_best_device
 from lib.tasks import Task, get_task
 from lib.votes import judge, weighted_vote
+from lib.words import unknown
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class Said:
     rationale_answer   what the rationale arrives at; None if at nothing, or if the task is not known
     verdict            its own, on that rationale: correct | wrong | uncertain; None of one that never learned to judge
     p_correct          the probability of `correct` among the verdicts
+    unknown            how many of the question's tokens its tokenizer does not know; such a question it only half reads
     """
 
     question: str
@@ -42,6 +52,7 @@ class Said:
     rationale_answer: str | None
     verdict: str | None
     p_correct: float | None
+    unknown: int = 0
 
 
 class Reasoner:
@@ -80,15 +91,23 @@ class Reasoner:
 
         choices   the choices of each multiple-choice question; none: open questions
         samples   0: greedily; else so many rationales are drawn and vote, weighed by its own P(correct) if it judges
+        temperature, top_p   of the draws: above 0, at most 2 and 1
         """
+        _refuse_unfit_draws(samples, temperature, top_p)
         choices = choices or [()] * len(questions)
         if len(choices) != len(questions):
             raise UserError(f"choices: given for {len(choices)} of {len(questions)} questions; allowed: all or none")
         if any(not question.strip() for question in questions):
             raise UserError("question: an empty text; ask something")
         if samples:
-            return self._sampled(questions, choices, samples, temperature, top_p)
-        return self._greedy(questions, choices)
+            said = self._sampled(questions, choices, samples, temperature, top_p)
+        else:
+            said = self._greedy(questions, choices)
+        return [replace(one, unknown=self._unknown(one.question)) for one in said]
+
+    def _unknown(self, question: str) -> int:
+        tokenizer = self.student.tokenizer
+        return unknown(tokenizer, tokenizer(question, add_special_tokens=False).input_ids)[0]
 
     def _greedy(self, questions: Sequence[str], choices: Sequence[Sequence[str]]) -> list[Said]:
         label_tokens, rationale_tokens = self.finished.limits
@@ -144,6 +163,15 @@ class Reasoner:
         return [(one["student_verdict"], one["p_correct"]) for one in found]
 
 
+def _refuse_unfit_draws(samples: int, temperature: float, top_p: float) -> None:
+    """The bounds are those of `infer` in params.yaml."""
+    try:
+        Infer(samples=samples, temperature=temperature, top_p=top_p)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{first['loc'][0]}: given {first['input']!r}; {first['msg'].lower()}") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m lib.ask", description=__doc__.splitlines()[0])
@@ -164,7 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _lines(said: Said) -> str:
     judged = "-" if said.verdict is None else f"{said.verdict} (P(correct) = {said.p_correct:.2f})"
-    return f"answer:    {said.answer or '-'}\nrationale: {said.rationale or '-'}\nits own verdict: {judged}\n"
+    lines = [f"answer:    {said.answer or '-'}", f"rationale: {said.rationale or '-'}", f"its own verdict: {judged}"]
+    lines += [f"tokens of the question that it does not know: {said.unknown}"] if said.unknown else []
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -12,18 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from safetensors import SafetensorError
-
 from lib.errors import UserError
 from lib.settings import TaskName
 from lib.student import Student, load_student
-from lib.unfit import refuse_unfit
+from lib.unfit import UNREADABLE, refuse_other_end, refuse_unfit
 
 RECIPE = "recipe.json"
 BARE = {"explain": True, "evaluations": 0, "judge_sees": "rationale"}
 LABEL_TOKENS, RATIONALE_TOKENS = 32, 256  # written at most, where no recipe says so
 # a recipe's name of a size, and what T5 and GPT-2 call it
-SIZES = {"d_model": ("d_model", "n_embd"), "layers": ("num_layers", "n_layer"), "heads": ("num_heads", "n_head")}
+SIZES = {
+    "d_model": ("d_model", "n_embd"), "layers": ("num_layers", "n_layer"), "heads": ("num_heads", "n_head"),
+    "d_ff": ("d_ff", "n_inner"), "architecture": ("model_type",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,18 @@ def open_checkpoint(folder: Path | str, task: str | None = None) -> Finished:
     said = _recipe(folder / RECIPE)
     student = _loaded(own)
     refuse_unfit(student.model, student.tokenizer, str(own), "its tokenizer")
+    settings = said.get("student", {})
+    if not settings or settings.get("tokenizer") != settings.get("source"):
+        refuse_other_end(student.model, student.tokenizer, str(own), "its tokenizer")
     _refuse_other_recipe(student, said, folder)
-    return Finished(student, folder, said, task or said.get("task") or _task_of(folder))
+    return Finished(student, folder, said, task or _said_task(said, folder) or _task_of(folder))
+
+
+def _said_task(said: dict, folder: Path) -> str | None:
+    task, allowed = said.get("task"), get_args(TaskName)
+    if task is not None and task not in allowed:
+        raise UserError(f"{folder / RECIPE}: task is {task!r}; allowed: {', '.join(allowed)}")
+    return task
 
 
 def _loaded(folder: Path) -> Student:
@@ -81,7 +92,7 @@ def _loaded(folder: Path) -> Student:
         return load_student(folder)
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{folder}: cannot be loaded as a student ({reason:.160})") from None
 
@@ -95,6 +106,8 @@ def _recipe(path: Path) -> dict:
             raise KeyError
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: no recipe of a run; expected recipe.explain, .evaluations and .judge_sees") from None
+    if not isinstance(said.get("student", {}), dict):
+        raise UserError(f"{path}: student is {said['student']!r}; expected its settings by name")
     return said
 
 
@@ -117,5 +130,9 @@ def _task_of(folder: Path) -> str | None:
     if not path.is_file():
         return None
     with path.open(encoding="utf-8") as file:
-        first = json.loads(file.readline() or "{}").get("question_id", "")
+        line = file.readline()
+    try:
+        first = json.loads(line or "{}").get("question_id", "")
+    except (ValueError, AttributeError):
+        raise UserError(f"{path}: row 1 is no prediction ({line!r:.40}); train the run again") from None
     return max((name for name in get_args(TaskName) if first.startswith(f"{name}-")), key=len, default=None)

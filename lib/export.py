@@ -24,6 +24,7 @@ from lib.errors import UserError
 from lib.model_card import model_card
 from lib.records import write_atomically, write_json
 
+CARD = "README.md"
 EXPORTS = paths.SCRATCH / "exports"
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack")
 
@@ -38,7 +39,8 @@ def export(run: Path, folder: Path, teacher: Sequence[str] = ()) -> Path:
     finished = open_checkpoint(run)
     if not finished.said:
         raise UserError(f"{run}: no {RECIPE}; a student is exported from its run's folder")
-    if folder.exists() and not (folder / RECIPE).is_file():
+    folder = folder.resolve()  # . and .. have no name of their own, beside which a partial one could lie
+    if folder.exists() and not is_export(folder):
         raise UserError(f"{folder}: exists and is no exported student; give another folder")
     card = model_card(finished, run, teacher)
     partial = folder.with_name(f"{folder.name}.partial")
@@ -46,11 +48,17 @@ def export(run: Path, folder: Path, teacher: Sequence[str] = ()) -> Path:
     finished.student.model.generation_config = generation_config(finished)
     finished.student.save(partial)
     write_json(partial / RECIPE, finished.said | ({"task": finished.task} if finished.task else {}))
-    write_atomically(partial / "README.md", card)
+    write_atomically(partial / CARD, card)
     if pickled := [path.name for path in partial.rglob("*") if path.suffix in PICKLED]:
         raise UserError(f"{partial}: {pickled[0]} is not safetensors; nothing pickled is exported")
     _replace(partial, folder)
     return folder
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder is an exported student. A run has a recipe, too, but no weights beside it; a headline student
+    has no card."""
+    return all((folder / name).is_file() for name in (RECIPE, "config.json", CARD))
 
 
 def _replace(partial: Path, folder: Path) -> None:
@@ -77,13 +85,18 @@ def find_run(name: str, folders: Sequence[Path]) -> Path:
     """A run by its folder, its id or the beginning of that. UserError lists what there is."""
     if name and Path(name).is_dir():
         return Path(name)
-    runs = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_dir()]
+    runs = all_runs(folders)
     found = [path for path in runs if name and path.name.startswith(name)]
     if len(found) == 1:
         return found[0]
     said = "no run" if not found else f"{len(found)} runs"
     listed = "; ".join(map(describe, found or runs)) or "none; `make reproduce` trains them"
     raise UserError(f"RUN: {said} {name!r}; there are: {listed}")
+
+
+def all_runs(folders: Sequence[Path]) -> list[Path]:
+    """The folders of all runs."""
+    return [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_dir()]
 
 
 def describe(run: Path) -> str:
@@ -118,8 +131,7 @@ def push(folder: Path, repo: str, dry_run: bool = False, api=None) -> list[str]:
 
     api   a `huggingface_hub.HfApi`; None: one with the saved login
     """
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise UserError(f"REPO: given {repo!r}; expected user/name")
+    refuse_no_repo(repo)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     if dry_run:
         return files
@@ -139,6 +151,12 @@ def push(folder: Path, repo: str, dry_run: bool = False, api=None) -> list[str]:
     return files
 
 
+def refuse_no_repo(repo: str) -> None:
+    """UserError for what cannot be a model of the hub."""
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise UserError(f"REPO: given {repo!r}; expected user/name")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m lib.export", description=__doc__.splitlines()[0])
@@ -147,11 +165,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--push", metavar="user/name", help="a model of the hub to send it to")
     parser.add_argument("--dry-run", action="store_true", help="with --push: say what would be sent")
     chosen = parser.parse_args(arguments)
+    folders = [paths.RUNS, paths.ABLATE_RUNS]
     try:
-        run = find_run(chosen.run, [paths.RUNS, paths.ABLATE_RUNS])
+        if chosen.push is not None:
+            refuse_no_repo(chosen.push)
+        elif not chosen.run and (runs := all_runs(folders)):
+            print("\n".join(map(describe, runs)))
+            return 0
+        run = find_run(chosen.run, folders)
         folder = export(run, chosen.to or EXPORTS / run.name, teacher_notes(run))
         print(f"exported: {folder}")
-        if chosen.push:
+        if chosen.push is not None:
             files = push(folder, chosen.push, chosen.dry_run)
             print(f"{'would push' if chosen.dry_run else 'pushed'} to {chosen.push}: {', '.join(files)}")
     except UserError as error:

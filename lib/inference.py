@@ -137,12 +137,17 @@ def _written(student: Student, rows: Sequence[list[int]]) -> list[Written]:
 
 
 def _refuse_too_long(student: Student, sources: Sequence[str], ids: Sequence[list[int]], max_tokens: int) -> None:
-    """A model with learned positions cannot write beyond the last of them."""
-    positions = getattr(student.model.config, "max_position_embeddings", None) if student.decoder_only else None
+    """A model with learned positions cannot write beyond the last of them; one with an encoder not read beyond it."""
+    positions = getattr(student.model.config, "max_position_embeddings", None)
     if positions is None:
         return
     for source, own in zip(sources, ids):
-        if len(own) + max_tokens > positions:
+        if not student.decoder_only and len(own) > positions:
+            raise UserError(
+                f"student.max_source_tokens: {source!r:.60} has {len(own)} tokens; allowed: the student's {positions} "
+                "positions; shorten the text"
+            )
+        if student.decoder_only and len(own) + max_tokens > positions:
             raise UserError(
                 f"student.max_source_tokens: {source!r:.60} has {len(own)} tokens; with {max_tokens} to be written at "
                 f"most {positions - max_tokens} of the student's {positions} positions are left for it; "

@@ -22,7 +22,7 @@ from pathlib import Path
 from lib import paths
 from lib.comparison import by_arm
 from lib.kernel import IN_PIPELINE
-from lib.progress import progress
+from lib.progress import progress, say
 from lib.records import read_jsonl, write_atomically, write_json
 from lib.runs import INTERACTIVE, Result
 from lib.settings import Infer
@@ -75,12 +75,15 @@ def asked(results: Sequence[Result]) -> list[Result]:
 
 def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: int, backend: Backend) -> None:
     """Draw for all of them; one that fails ends no other."""
+    count, workers = len(missing), min(workers, len(missing))
+    questions = sum(len(r.run.held_out.test) for r in missing)
+    say(f"{count} students draw {infer.samples} rationales of {questions // count} questions each, {workers} at a time")
     work = partial(infer_run, infer=infer, folder=folder)
-    with closing(spread(work, missing, min(workers, len(missing)), backend=backend)) as ended:
-        outcomes = [(r.run, outcome) for r, outcome in progress(ended, len(missing), "drawing rationales")]
+    with closing(spread(work, missing, workers, backend=backend)) as ended:
+        outcomes = [(r.run, outcome) for r, outcome in progress(ended, count, "drawing rationales")]
     failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
-    raise_failed(failed, len(missing), "runs")
-    seconds, questions = sum(outcome for _, outcome in outcomes), sum(len(run.held_out.test) for run, _ in outcomes)
+    raise_failed(failed, count, "runs")
+    seconds = sum(outcome for _, outcome in outcomes)
     print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
 
 

@@ -156,12 +156,17 @@ def _refuse_long_labels(run: Run, reader: _Reader) -> None:
 
 def _refuse_long_questions(run: Run, reader: _Reader) -> None:
     """As writing does, which comes after training: it would find no room behind a question."""
-    room = positions(run.student) if reader.decoder_only else None
+    room = positions(run.student)
     if room is None:
         return
     for text, name, most in _asked(run, reader):
         [tokens] = reader.sources([text])
-        if tokens + most > room:
+        if not reader.decoder_only and tokens > room:
+            raise UserError(
+                f"arm {run.arm!r}: {text!r:.60} has {tokens} tokens, which the student is asked; allowed: its {room} "
+                "positions; shorten the question or leave it out"
+            )
+        if reader.decoder_only and tokens + most > room:
             raise UserError(
                 f"arm {run.arm!r}: {name} {most}: {text!r:.60} has {tokens} tokens, and the student {room} positions "
                 f"for it and what is written; allowed: {room - most}; raise student.max_source_tokens of a student "

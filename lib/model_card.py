@@ -14,6 +14,7 @@ import yaml
 
 from lib.checkpoint import RECIPE, Finished
 from lib.errors import UserError
+from lib.evaluate import auc_interval, calibration
 from lib.records import read_jsonl
 from lib.statistics import wilson
 from lib.student import parameters
@@ -43,7 +44,7 @@ def model_card(finished: Finished, run: Path, teacher: Sequence[str] = ()) -> st
         "## Recipe\n\n" + _recipe(finished),
         "## What it reached\n\n" + _reached(predictions, _rows(run / "judgements.jsonl")),
         "## Use\n\n" + _use(finished),
-        "## Intended use and limits\n\n" + _limits(teacher),
+        "## Intended use and limits\n\n" + _limits(finished, teacher),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -138,12 +139,20 @@ def _data(finished: Finished, teacher: Sequence[str]) -> str:
 
 
 def _recipe(finished: Finished) -> str:
-    """Every setting of recipe.json, a row each."""
+    """Every setting of recipe.json that this student used, a row each."""
     rows = [(f"{part}.{key}", value) for part, own in finished.said.items() if isinstance(own, dict)
             for key, value in sorted(own.items()) if value is not None]  # fmt: skip
     rows += [("seed", finished.said["seed"])] if "seed" in finished.said else []
+    rows = [row for row in rows if row[0] not in _unused(finished)]
     return "\n".join([f"As in `{RECIPE}`:", "", "| setting | value |", "| :--- | :--- |",
                       *(f"| {key} | {value} |" for key, value in rows)])  # fmt: skip
+
+
+def _unused(finished: Finished) -> set[str]:
+    """Settings of what this student did not learn: verdicts, or a label and a rationale whose losses are weighed."""
+    judges, both = finished.recipe["evaluations"], finished.recipe["explain"] and not finished.rationale_first
+    unused = set() if judges else {"recipe.self_eval_steps", "recipe.judge_sees"}
+    return unused | (set() if both else {"recipe.lam"})
 
 
 def _reached(predictions: Sequence[dict], judgements: Sequence[dict]) -> str:
@@ -152,13 +161,35 @@ def _reached(predictions: Sequence[dict], judgements: Sequence[dict]) -> str:
     for name, count, n in measures(predictions, judgements):
         low, high = wilson(count, n)
         rows.append(f"| {name} | {count / n:.1%} | {low:.1%} to {high:.1%} | {n} |")
-    note = "Wilson intervals over questions: they leave out how much students of other seeds differ."
+    rows += _beliefs(judgements)
+    note = (
+        "Intervals over questions (Wilson's; AUROC's by resampling) leave out how much students of other seeds differ."
+    )
     return "\n".join([*head, *rows, "", note])
 
 
+def _beliefs(judgements: Sequence[dict]) -> list[str]:
+    """AUROC and expected calibration error of P(correct), a row each and phase; none of what has no truth."""
+    rows = []
+    for phase in dict.fromkeys(row["phase"] for row in judgements):
+        own = [row for row in judgements if row["phase"] == phase and row["sound"] is not None]
+        p, sound = [row["p_correct"] for row in own], [row["sound"] for row in own]
+        if len(set(sound)) == 2:  # of one kind alone nothing can be told apart
+            area = auc_interval(p, sound, [row["rationale_id"].rpartition("/")[0] for row in own])
+            between = f"{area.low:.2f} to {area.high:.2f}"
+            rows.append(f"| AUROC of P(correct), {phase} (.5: chance) | {area.value:.2f} | {between} | {len(own)} |")
+        if own:
+            ece = calibration(p, sound).ece
+            rows.append(f"| calibration error (ECE) of P(correct), {phase} | {ece:.2f} | {DASH} | {len(own)} |")
+    return rows
+
+
 def _use(finished: Finished) -> str:
+    fields = ["answer"] + ["rationale"] * bool(finished.recipe["explain"])
+    fields += ["p_correct"] if finished.recipe["evaluations"] else []
     said = "from lib.ask import Reasoner  # of the project's repository\n"
-    said += 'said = Reasoner.load("<this folder>").ask("<question>")\nsaid.answer, said.rationale, said.p_correct'
+    said += 'said = Reasoner.load("<this folder>").ask("<question>")\n'
+    said += ", ".join(f"said.{field}" for field in fields)
     return f"```python\n{said}\n```\n\nWith `transformers` alone:\n\n```python\n{pipeline_example(finished)}\n```"
 
 
@@ -177,11 +208,15 @@ def pipeline_example(finished: Finished) -> str:
     )
 
 
-def _limits(teacher: Sequence[str]) -> str:
+def _limits(finished: Finished, teacher: Sequence[str]) -> str:
     lines = [
-        "Made to study how reasoning is distilled, not to be relied on: it knows what its training questions show.",
-        "Its rationales may state false steps and still end in the right answer; a rationale is no proof.",
-        "Its P(correct) is only as good as the table above says; after phase 2 it may be no better than chance.",
+        "Made to study how reasoning is distilled, not to be relied on: it knows what its training questions show."
+    ]
+    if finished.recipe["explain"]:
+        lines.append("Its rationales may state false steps and still end in the right answer; a rationale is no proof.")
+    if finished.recipe["evaluations"]:
+        lines.append("Its P(correct) tells no more than its AUROC and ECE above; without these it was not measured.")
+    lines += [
         "Questions unlike those of its task, in other words or of more steps, are outside of what was measured.",
     ]
     if any(SIMULATED in line for line in teacher):

@@ -25,7 +25,8 @@ class Difference:
     """Mean difference of two arms, as a share (0.04 = 4 points), with its interval.
 
     p            two-sided, of "no difference"
-    detectable   the smallest true difference that would have been separated in 80 % of repetitions
+    detectable   the smallest true difference that would have been separated in 80 % of repetitions, were it the only
+                 test: Holm's correction takes a larger one
     """
 
     mean: float
@@ -112,7 +113,9 @@ def describe(difference: Difference, alpha: float = 0.05, adjusted: float | None
     if separated(d, alpha, adjusted):
         return f"{effect}, {p_text(d.p)}{holm_p}"
     size = f"n = {d.n_questions} × {d.n_seeds} seed{'s' if d.n_seeds > 1 else ''}"
-    seen = f"a difference of {points(d.detectable, '')} would have been seen" if d.detectable else "nothing varied"
+    before = "" if adjusted is None else ", before correction"  # a corrected level takes a larger one
+    seen = f"a difference of {points(d.detectable, '')} would have been seen{before}"
+    seen = seen if d.detectable else "nothing varied"
     return f"not separated ({effect}{holm_p}; {size}; {seen})"
 
 

@@ -30,7 +30,7 @@ from transformers import (
 from lib.errors import UserError
 from lib.settings import Student as StudentSettings
 from lib.settings import all_students
-from lib.unfit import refuse_positions, refuse_unfit
+from lib.unfit import UNREADABLE, refuse_other_end, refuse_positions, refuse_unfit
 from lib.words import continuing_tokenizer, tidy, words_tokenizer
 
 __all__ = [
@@ -189,7 +189,10 @@ def _pretrained(settings: StudentSettings, tokenizer: PreTrainedTokenizerFast) -
     refuse_positions(settings, config)
     # published in half precision or not, it is trained and scored from fp32 weights; autocast and `precision` say less
     model = _load(_auto(config), settings.source, "student.source", dtype=torch.float32, use_safetensors=True)
-    refuse_unfit(model, tokenizer, f"student.source: {settings.source!r}", f"student.tokenizer {settings.tokenizer!r}")
+    where, name = f"student.source: {settings.source!r}", f"student.tokenizer {settings.tokenizer!r}"
+    refuse_unfit(model, tokenizer, where, name)
+    if settings.tokenizer != settings.source:
+        refuse_other_end(model, tokenizer, where, name)
     return Student(_greedy(model), tokenizer)
 
 
@@ -225,9 +228,9 @@ def _load(auto, name: str, key: str, **how):
     local = Path(name).expanduser()
     try:
         return auto.from_pretrained(str(local) if local.is_dir() else name, **how)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        if how.get("use_safetensors") and "safetensors" in reason:
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        if isinstance(error, OSError) and how.get("use_safetensors") and "safetensors" in reason:
             raise UserError(
                 f"{key}: {name!r} has no weights in safetensors (model.safetensors), and pickled ones are not read; "
                 "give a folder or hub name that has them"

@@ -131,7 +131,8 @@ def _html(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: 
 
 
 def _row(tag: str, texts: Iterable[str], numeric: list[bool]) -> str:
-    look = ("text-align:left", "text-align:right;white-space:nowrap")
+    # a number stays on its line; its heading may break, or ten columns would not fit a page
+    look = ("text-align:left", "text-align:right" if tag == "th" else "text-align:right;white-space:nowrap")
     cells = (f'<{tag} style="{look[right]}">{escape(text)}</{tag}>' for right, text in zip(numeric, texts))
     return f"<tr>{''.join(cells)}</tr>"
 

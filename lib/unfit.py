@@ -1,13 +1,19 @@
 """What cannot be a student: a model and a tokenizer that do not fit each other, or texts too long for the model.
 
-refuse_unfit(model, tokenizer, "student.source: 'gpt2'", "student.tokenizer 't5-small'")    # UserError: more tokens
+refuse_unfit(model, tokenizer, "student.source: 't5-small'", "student.tokenizer 'gpt2'")    # UserError: more tokens
+refuse_unfit(model, tokenizer, "student.source: 'gpt2'", "student.tokenizer 't5-small'")    # passes: T5 has fewer
+refuse_other_end(model, tokenizer, "student.source: 'gpt2'", "student.tokenizer 't5-small'")    # UserError: another end
 refuse_positions(cfg.student, config)                   # UserError: more tokens a text than a GPT-2 has positions for
 """
 
+from safetensors import SafetensorError
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from lib.errors import UserError
 from lib.settings import Student as StudentSettings
+
+# What loading raises for a folder whose files are torn, missing or of different models.
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
 def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str, name: str) -> None:
@@ -31,6 +37,23 @@ def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, whe
         tokenizer.pad_token = tokenizer.eos_token
     if config.is_encoder_decoder and config.decoder_start_token_id is None:
         raise UserError(f"{where}: no decoder_start_token_id in its config.json, without which it cannot begin; add it")
+
+
+def refuse_other_end(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str, name: str) -> None:
+    """UserError where model and tokenizer end texts by different tokens, as those of two families do.
+
+    A smaller tokenizer's ids all exist in the model, and mean other words there. A model may name several ends; one
+    that names none, or none that it has, says nothing. To be asked only of a tokenizer that came by another way than
+    the model: some chat models end a turn by a token that their own tokenizer does not call its end.
+    """
+    config = model.config.get_text_config()
+    named = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    ends = [end for end in named if end is not None and end < config.vocab_size]
+    if ends and tokenizer.eos_token_id not in ends:
+        raise UserError(
+            f"{where}: {name} ends a text by token {tokenizer.eos_token_id}, the model by "
+            f"{' or '.join(map(str, ends))}; give the tokenizer that the model was made with"
+        )
 
 
 def refuse_positions(settings: StudentSettings, config: PretrainedConfig) -> None:

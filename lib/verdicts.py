@@ -14,10 +14,12 @@ from lib import evaluate
 from lib.comparison import by_arm, mean_of
 from lib.evaluate import Calibration, agreement, auc
 from lib.runs import Result
+from lib.tables import percent
 
 PHASES = ("after phase 1", "after phase 2")
 SOUND, ANSWER = "no wrong step, right answer", "right answer"
 OWN = "its own samples"
+VERDICT_COLUMNS = ["rationales", "with teacher", "with truth", "says correct", "auc"]
 COLUMNS = ["arm", "seed", "judged", "truth", "question_id", "p", "true"]
 
 
@@ -26,13 +28,20 @@ def verdicts(results: Sequence[Result]) -> pd.DataFrame:
 
     with teacher   share on which student and teacher give the same verdict
     with truth     share on which `correct` and "the verifier refutes nothing" coincide
+    says correct   text: the share of `correct` of each seed's student, as their mean would hide one that says but that
     auc            of P(correct) for telling sound rationales from flawed ones
     """
     groups = {name: group for name, group in by_arm(results).items() if group[0].judgements()}
     rows = {(name, phase): _verdicts(group, phase) for name, group in groups.items() for phase in PHASES}
     index = pd.MultiIndex.from_tuples(list(rows), names=["arm", "phase"]) if rows else None
-    frame = pd.DataFrame(list(rows.values()), index, columns=["rationales", "with teacher", "with truth", "auc"])
+    frame = pd.DataFrame(list(rows.values()), index, columns=VERDICT_COLUMNS)
     return frame.reset_index() if rows else frame.assign(arm=[], phase=[])
+
+
+def always_correct(results: Sequence[Result]) -> float:
+    """The share of verdicts that would be right of a student that always says `correct`; nan where none is known."""
+    sound = [row["sound"] for r in results for row in r.judgements() if row["sound"] is not None]
+    return float(np.mean(sound)) if sound else float("nan")
 
 
 def beliefs(results: Sequence[Result], sampled: Mapping[str, Sequence[dict]]) -> pd.DataFrame:
@@ -99,12 +108,13 @@ def _of_its_own(result: Result, rows: Sequence[dict]) -> list[tuple]:
     return out
 
 
-def _verdicts(group: Sequence[Result], phase: str) -> list[float]:
+def _verdicts(group: Sequence[Result], phase: str) -> list:
     of_seeds = [[row for row in result.judgements() if row["phase"] == phase] for result in group]
     return [
         len(of_seeds[0]),
         mean_of(_with_teacher(rows) for rows in of_seeds),
         mean_of(_with_truth(rows) for rows in of_seeds),
+        " · ".join(percent(mean_of(row["student_verdict"] == "correct" for row in rows)) for rows in of_seeds),
         mean_of(_auc(rows) for rows in of_seeds),
     ]
 

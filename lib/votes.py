@@ -102,6 +102,14 @@ def shuffled(labels: Sequence[Label], weights: Sequence[float], equal: Equal, ke
     return {label: count / wins.total() for label, count in wins.items()}
 
 
+def any_one(labels: Sequence[Label]) -> dict[str, float]:
+    """Label -> the share of the samples that say it; what is missing to 1 arrives at no answer.
+
+    any_one(["7", "8", "7", None])      # {"7": .5, "8": .25}
+    """
+    return {label: n / len(labels) for label, n in Counter(labels).items() if label is not None}
+
+
 def _orders(weights: Sequence[float], key: str) -> Iterable[Sequence[float]]:
     if math.factorial(len(weights)) <= ORDERS:
         return permutations(weights)
@@ -188,9 +196,10 @@ def by_question(rows: Sequence[dict]) -> dict[str, list[dict]]:
 
 
 def decided(rows: Sequence[dict], equal: Equal, key: str) -> dict[str, dict[str, dict[str, float]]]:
-    """Way -> question id -> {answer: its share}: one answer of share 1; shuffled weights may give several.
+    """Way -> question id -> {answer: its share}: one answer of share 1, but for the controls, which give several.
 
-    {} where no sample arrives at any. Without P(correct) the ways that need it are left out; the oracle always is.
+    One sample is any of them, with the same chance; what arrives at no answer keeps its share. Else {} where no sample
+    arrives at any. Without P(correct) the ways that need it are left out; the oracle always is.
     key   what drawn orders follow from
     """
     answers = {q: _answers(own, equal, f"{key}/{q}") for q, own in by_question(rows).items()}
@@ -200,7 +209,7 @@ def decided(rows: Sequence[dict], equal: Equal, key: str) -> dict[str, dict[str,
 
 def _answers(rows: Sequence[dict], equal: Equal, key: str) -> dict[str, dict[str, float]]:
     labels = [row["rationale_label"] for row in rows]
-    found = {"one": _alone(labels[0]), "majority": _alone(vote(labels, equal))}
+    found = {"one": any_one(labels), "majority": _alone(vote(labels, equal))}
     if any("p_correct" not in row for row in rows):
         return found
     p = [row["p_correct"] for row in rows]
@@ -219,7 +228,7 @@ def tokens_a_question(rows: Sequence[dict], read: Mapping[str, int]) -> dict[str
     """
     groups = by_question(rows)
     written = {q: [row["rationale_tokens"] + (not row["at_limit"]) for row in own] for q, own in groups.items()}
-    one = _mean([read[q] + own[0] for q, own in written.items()])
+    one = _mean([read[q] + _mean(own) for q, own in written.items()])
     many = _mean([read[q] + sum(own) for q, own in written.items()])
     costs = {"one": one, "majority": many, ORACLE: many}
     if any("judged_tokens" not in row for row in rows):

@@ -1,7 +1,7 @@
 """Ways to answer with one trained student, side by side: `predict:`, and what becomes of several sampled rationales.
 
 frame = main_table(results, sampled, task)      # the arms' rows, each followed by those of its student's other ways
-pairs = compared(results, sampled, task, alpha, draws)      # a row a pair of ways of one arm (`sampled.PAIRS`)
+pairs = compared(results, sampled, task, alpha, draws)      # a row a pair of ways of one arm (`votes.PAIRS`)
 
 sampled   the answers of lib/inferred.py by run id; arms without any have only their `predict:`, those that cannot judge
           only the ways that ask for no verdict
@@ -36,7 +36,8 @@ def way_name(arm: str, way: str, samples: int) -> str:
 def right(results: Sequence[Result], sampled: Sampled, task: Task) -> MATRICES:
     """(arm, way) -> float[S, Q]: whether each seed's student answered rightly; questions in the order of their ids.
 
-    0 or 1, but for shuffled weights: there it is the share of orders that lead to a right answer.
+    0 or 1, but for the controls: there it is the share of the samples that are right, or of the orders of the weights
+    that lead to a right answer.
     """
     found: MATRICES = {}
     for arm, group in comparison.by_arm(results).items():
@@ -51,7 +52,7 @@ def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.Da
     """`comparison.overview` with rows for the other ways below their arm's, and two columns more.
 
     Of a way with samples: wrong step, uncheckable, unparsed and rationale accuracy are shares of all samples; steps
-    and tokens are those of its student's training.
+    and tokens are nan, as its arm's row has those of the same students.
     verdicts right      share of the teacher's test rationales judged rightly, "after phase 1 → after phase 2"
     tokens a question   read and written for one answer
     """
@@ -63,6 +64,7 @@ def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.Da
         if way == PREDICTED:
             row["tokens a question"] = float(np.mean([_predicting(r) for r in groups[arm]]))
         else:
+            row |= {"steps": float("nan"), "tokens": float("nan")}
             row |= _of_samples([sampled[r.run.id] for r in groups[arm]])
             row["accuracy"], row["std"] = statistics.mean_std(matrices[arm, way])
             costs = [tokens_a_question(sampled[r.run.id], _read(r))[way] for r in groups[arm]]
@@ -85,6 +87,13 @@ def compared(results: Sequence[Result], sampled: Sampled, task: Task, alpha: flo
         for arm, other in counterparts(results).items() for way, plain in ACROSS
     ]  # fmt: skip
     return comparison.compare_matrices(named, pairs, alpha, draws)
+
+
+def in_short(pairs: pd.DataFrame, alpha: float) -> str:
+    """How many of the pairs are separated, and which, in points: "1 of 18 pairs of ways ...: A against B (−6.4)."."""
+    sure = pairs[pairs.holm < alpha]
+    named = "; ".join(f"{p.arm} against {p.against} ({statistics.points(p.difference)})" for p in sure.itertuples())
+    return f"{len(sure)} of {len(pairs)} pairs of ways to answer separated{f': {named}' if named else ''}."
 
 
 def controls(names: Sequence[str], samples: int) -> list[str]:

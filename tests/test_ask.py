@@ -9,6 +9,7 @@ import pytest
 from finished import finished_runs
 from tiny_world import data
 
+import lib.ask
 from lib import paths
 from lib.ask import Reasoner, main
 from lib.errors import UserError
@@ -49,6 +50,54 @@ def headline(run: Path, folder: Path) -> Path:
     names |= {"paths": SimpleNamespace(HEADLINE_STUDENT=folder), "results": [kept]}
     exec(cell, names)
     return folder
+
+
+DOCUMENTED = "Tom has 3 pens. Tom buys 4 pens. How many pens does Tom have now?"
+HEADLINE_METRICS = paths.REPORTS / "metrics" / "05_ablate.json"
+
+
+def of_the_default() -> bool:
+    """Whether the headline student is here (`make pull`), and is the default profile's."""
+    there = (paths.HEADLINE_STUDENT / "model.safetensors").is_file() and HEADLINE_METRICS.is_file()
+    return there and json.loads(HEADLINE_METRICS.read_text(encoding="utf-8"))["profile"] == "default"
+
+
+def test_the_documented_question_is_one():
+    assert DOCUMENTED in (paths.ROOT / "README.md").read_text(encoding="utf-8") and DOCUMENTED in lib.ask.__doc__
+
+
+@pytest.mark.skipif(not of_the_default(), reason="the default profile's headline student is not here")
+def test_the_documented_question_is_answered_as_documented():
+    said = Reasoner.load(paths.HEADLINE_STUDENT).ask(DOCUMENTED)
+    assert (said.answer, said.verdict, round(said.p_correct, 2), said.unknown) == ("(3 + 4)", "wrong", 0.09, 0)
+    assert said.rationale.startswith("Tom has 3 pens. Tom buys 4 pens. Now 3 + 4 = 19.")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"samples": -1}, r"^samples: given -1; .*greater than or equal to 0"),
+        ({"samples": 3, "temperature": 0.0}, r"^temperature: given 0\.0; .*greater than 0"),
+        ({"samples": 3, "temperature": -1.0}, r"^temperature: given -1\.0"),
+        ({"samples": 3, "temperature": float("nan")}, "^temperature: given nan"),
+        ({"samples": 3, "top_p": 0.0}, r"^top_p: given 0\.0; .*greater than 0"),
+        ({"samples": 3, "top_p": 1.5}, r"^top_p: given 1\.5; .*less than or equal to 1"),
+    ],
+)
+def test_draws_that_cannot_be_made_are_refused(trained, given, said):
+    with pytest.raises(UserError, match=said):
+        Reasoner.load(trained["judge"], task="svamp").ask(TEST[0], **given)
+
+
+def test_words_that_it_does_not_know_are_told(trained, capsys):
+    reasoner = Reasoner.load(trained["judge"], task="svamp")
+    known = data().split("train")[0].text
+    assert [one.unknown for one in reasoner.ask_all([known, f"{known} Zebra quokka"])] == [0, 2]
+    assert reasoner.ask("Zebra quokka", samples=2).unknown == 2
+    assert main([str(trained["judge"]), "Zebra quokka", "--task", "svamp"]) == 0
+    assert "tokens of the question that it does not know: 2" in capsys.readouterr().out
+    assert main([str(trained["judge"]), known, "--task", "svamp"]) == 0
+    assert "does not know" not in capsys.readouterr().out
 
 
 def test_the_documented_example_works_on_the_headline_student(trained, tmp_path, capsys):

@@ -98,6 +98,48 @@ def test_a_tokenizer_of_another_model_is_refused(run):
         open_checkpoint(run)
 
 
+@pytest.mark.parametrize("key", ["d_model", "d_ff", "layers", "heads"])
+def test_each_size_of_the_recipe_is_looked_at(run, key):
+    said = json.loads((run / "recipe.json").read_text())
+    said["student"][key] += 1
+    (run / "recipe.json").write_text(json.dumps(said))
+    with pytest.raises(UserError, match=rf"another recipe: recipe\.json says {key} "):
+        open_checkpoint(run)
+
+
+def test_another_architecture_is_another_recipe(run):
+    said = json.loads((run / "recipe.json").read_text())
+    said["student"]["architecture"] = "gpt2"
+    (run / "recipe.json").write_text(json.dumps(said))
+    with pytest.raises(UserError, match=r"says architecture gpt2, config\.json t5"):
+        open_checkpoint(run)
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "said"),
+    [("student", None, "student is None; expected"), ("task", "sums", "task is 'sums'; allowed:")],
+)
+def test_other_keys_of_the_recipe_are_checked(run, key, given, said):
+    recipe = json.loads((run / "recipe.json").read_text())
+    (run / "recipe.json").write_text(json.dumps(recipe | {key: given}))
+    with pytest.raises(UserError, match=rf"recipe\.json: {said}"):
+        open_checkpoint(run)
+
+
+@pytest.mark.parametrize("line", ['{"question_id": "sv', "[]"])
+def test_torn_predictions_are_told(run, line):
+    (run / "predictions.jsonl").write_text(line)
+    with pytest.raises(UserError, match=r"predictions\.jsonl: row 1 is no prediction"):
+        open_checkpoint(run)
+
+
+def test_a_tokenizer_that_ends_otherwise_is_refused(run):
+    config = json.loads((run / "student" / "config.json").read_text())
+    (run / "student" / "config.json").write_text(json.dumps(config | {"eos_token_id": 7}))
+    with pytest.raises(UserError, match="its tokenizer ends a text by token 1, the model by 7"):
+        open_checkpoint(run)
+
+
 @pytest.mark.parametrize("kind", ["t5", "gpt2"])
 def test_without_a_padding_token_a_decoder_pads_with_its_end_and_a_t5_is_refused(trained, tmp_path, kind):
     folder = shutil.copytree(trained[kind]["judge"], tmp_path / "run")

@@ -349,7 +349,7 @@ def test_a_null_finding_says_how_large_a_difference_would_have_been_seen():
     frame = from_the_first(reached(placed(LINES), results, 0.05, 100), results, alpha=0.05, draws=500)
     text = in_words("k", frame[frame.arm == "easy_two"], 0.05)
     assert text.startswith("k: 0 of 1 differences separated. The largest: easy_two against easy: not separated (+2.5")
-    assert re.search(r"n = 40 × 3 seeds; a difference of \d+\.\d would have been seen\)\.$", text)
+    assert re.search(r"n = 40 × 3 seeds; a difference of \d+\.\d would have been seen, before correction\)\.$", text)
 
 
 @pytest.mark.parametrize(("title", "name"), [("Level × student (k = 1)", "level-student-k-1"), ("a_b", "a-b")])

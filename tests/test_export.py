@@ -94,6 +94,23 @@ def test_it_replaces_an_export_and_nothing_else(trained, exported, tmp_path):
         export(trained["labels"], mine)
 
 
+@pytest.mark.parametrize("kind", ["run", "headline"])
+def test_a_run_or_a_headline_student_is_not_replaced(trained, tmp_path, kind):
+    """Both have a recipe, as an export has."""
+    theirs = shutil.copytree(trained["judge"] if kind == "run" else trained["judge"] / "student", tmp_path / "theirs")
+    shutil.copy(trained["judge"] / "recipe.json", theirs)
+    before = sorted(path.relative_to(theirs) for path in theirs.rglob("*"))
+    with pytest.raises(UserError, match="theirs: exists and is no exported student"):
+        export(trained["labels"], theirs)
+    assert sorted(path.relative_to(theirs) for path in theirs.rglob("*")) == before
+
+
+def test_the_folder_that_one_stands_in_is_refused(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="exists and is no exported student"):
+        export(trained["labels"], Path("."))
+
+
 def test_an_interrupted_replacement_keeps_the_earlier_export(trained, exported, monkeypatch):
     """Killed between the two renames: the earlier one stands aside, whole."""
     before = (exported / "README.md").read_text()
@@ -198,6 +215,23 @@ def test_the_command_line(trained, tmp_path, capsys):
     assert "Its teacher is not known." in (tmp_path / "out" / "README.md").read_text()
     assert main(["no such run"]) == 1
     assert "error: RUN: no run" in capsys.readouterr().err
+
+
+def test_to_push_without_a_repository_exports_nothing(trained, tmp_path, capsys):
+    """As `make push-student RUN=...` asks, without REPO."""
+    assert main([str(trained["judge"]), "--to", str(tmp_path / "out"), "--push", ""]) == 1
+    assert "error: REPO: given ''; expected user/name" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_run_they_are_listed(trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(paths, "RUNS", trained["judge"].parent)
+    monkeypatch.setattr(paths, "ABLATE_RUNS", tmp_path / "none")
+    assert main([""]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {path.name for path in trained.values()} <= {line.partition(":")[0] for line in lines}
+    monkeypatch.setattr(paths, "RUNS", tmp_path / "none")
+    assert main([""]) == 1
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny import KINDS
 from tiny_world import STUDENT, data
 
 from lib import inference
@@ -67,6 +68,16 @@ def test_an_input_that_leaves_no_room_to_write_is_refused():
     ) as error:
         write(student, [" ".join(["pens"] * (fits + 1))], max_tokens=8)
     assert "positions are fixed, lower max_label_tokens or max_target_tokens, whichever is 8, or" in str(error.value)
+
+
+def test_an_encoder_with_learned_positions_reads_as_many_tokens_and_no_more():
+    """What is written has places of its own."""
+    bart = KINDS["as BART"]()
+    spare = len(bart.ids("3 " * 9)) - 9  # its tokenizer's own marks around a text
+    write(bart, ["3 " * (256 - spare)], max_tokens=2)
+    for ask in (lambda text: write(bart, [text], max_tokens=2), lambda text: verdict_probabilities(bart, [text])):
+        with pytest.raises(UserError, match=r"has 2\d\d tokens; allowed: the student's 256 positions"):
+            ask("3 " * (257 - spare))
 
 
 def test_a_text_to_be_judged_that_leaves_no_room_for_a_verdict_is_refused():

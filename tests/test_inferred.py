@@ -25,6 +25,8 @@ def results(tmp_path_factory):
 
 
 def test_students_with_self_evaluation_are_asked_once(results, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(inferred, "say", said.append)
     found = infer_or_load(results, INFER, tmp_path, workers=1)
     [judge] = [r.run for r in results if r.run.recipe.evaluations]
     assert list(found) == [judge.id] and len(found[judge.id]) == 2 * len(judge.held_out.test)
@@ -32,6 +34,7 @@ def test_students_with_self_evaluation_are_asked_once(results, tmp_path, monkeyp
     assert path.name == file_name(judge.id, INFER)
     text = path.read_bytes()
     assert not any("second" in key for key in json.loads(text.splitlines()[0])), "seconds differ between reruns"
+    assert said == ["1 students draw 2 rationales of 2 questions each, 1 at a time"]  # beforehand, to whoever waits
     monkeypatch.setattr(inferred, "infer_run", None)  # a second drawing would fail
     assert infer_or_load(results, INFER, tmp_path / "other", read=[tmp_path], workers=1) == found
 

@@ -133,6 +133,19 @@ def test_a_held_out_question_must_leave_a_decoder_room_to_write(arm, written):
             refuse_unfit_runs(planned)
 
 
+def test_a_question_beyond_an_encoders_learned_positions_is_refused_before_training(monkeypatch):
+    world, planned = data(), runs({"CoT": {}})
+    asked = [f"explain: {q.text}" for split in ("validation", "test") for q in world.split(split)]
+    longest = max(len(planned[0].tokenizer(text)["input_ids"]) for text in asked)
+    for room in (longest, longest - 1):
+        monkeypatch.setattr(lengths, "positions", lambda _, room=room: room)
+        if room == longest:
+            refuse_unfit_runs(planned)
+            continue
+        with pytest.raises(UserError, match=rf"has {longest} tokens, which the student is asked; allowed: its {room} "):
+            refuse_unfit_runs(planned)
+
+
 def test_a_judged_rationale_must_leave_a_decoder_room_for_a_verdict():
     [run] = runs({"SE": {"evaluations": 2}}, students=students(architecture="gpt2"))
     assert decoder_only(run.student)

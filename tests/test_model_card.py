@@ -122,6 +122,38 @@ def test_what_it_learned_is_said(trained, left):
     assert said["labels"].rstrip().endswith("It answers questions.")
 
 
+def test_it_says_nothing_of_what_was_not_learned(trained, left):
+    """Neither verdicts nor a loss that weighs them, of who judges not; no rationale of who writes none."""
+    judge, labels, first = (model_card(open_checkpoint(trained[arm]), left) for arm in ("judge", "labels", "first"))
+    of_judging = ("P(correct)", "p_correct", "recipe.self_eval_steps", "recipe.judge_sees")
+    for words in of_judging:
+        assert words in judge and words not in labels and words not in first, words
+    for words in ("said.rationale", "a rationale is no proof"):
+        assert words in judge and words in first and words not in labels, words
+    assert "recipe.lam" in judge and "recipe.lam" not in labels and "recipe.lam" not in first
+
+
+def test_how_good_its_beliefs_are_stands_in_the_table(trained, left):
+    """Three of four pairs are in order; errors of .1, .65, .5 and .2, each in a tenth of its own."""
+    rows = [
+        {"phase": "after phase 2", "rationale_id": f"q{i}/000", "p_correct": p, "sound": sound,
+         "student_verdict": "correct", "teacher_verdict": None}
+        for i, (p, sound) in enumerate([(0.9, True), (0.65, False), (0.5, True), (0.2, False)])
+    ]  # fmt: skip
+    (left / "judgements.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    card = model_card(open_checkpoint(trained["judge"]), left)
+    assert "| AUROC of P(correct), after phase 2 (.5: chance) | 0.75 | " in card
+    assert "| calibration error (ECE) of P(correct), after phase 2 | 0.36 | – | 4 |" in card
+
+
+def test_beliefs_about_one_kind_alone_have_no_auroc(trained, left):
+    row = {"phase": "after phase 1", "rationale_id": "q/0", "p_correct": 0.7, "sound": True,
+           "student_verdict": "correct", "teacher_verdict": None}  # fmt: skip
+    (left / "judgements.jsonl").write_text(json.dumps(row) + "\n")
+    card = model_card(open_checkpoint(trained["judge"]), left)
+    assert "AUROC of" not in card and "after phase 1 | 0.30 | – | 1 |" in card
+
+
 def test_verdicts_are_counted_a_phase(trained):
     rows = [{"phase": "after phase 2", "student_verdict": "correct", "teacher_verdict": "correct", "sound": False}]
     assert measures([{"correct": False}], rows) == [

@@ -153,6 +153,19 @@ def test_description_says_what_could_have_been_seen():
     )
 
 
+def test_what_could_have_been_seen_is_before_correction():
+    """Of many tests a difference may be larger than that and not be separated."""
+    found = statistics.Difference(-0.089, -0.158, -0.029, 0.011, 0.085, 3, 400)
+    assert describe(found, adjusted=0.19) == (
+        "not separated (−8.9 points [−15.8, −2.9], p = .19 after Holm; n = 400 × 3 seeds; "
+        "a difference of 8.5 would have been seen, before correction)"
+    )
+
+
+def test_nothing_varied_needs_no_size():
+    assert describe(statistics.Difference(0, 0, 0, 1, 0, 3, 400), adjusted=1.0).endswith("; nothing varied)")
+
+
 def test_alpha_and_holm_decide():
     found = statistics.Difference(0.03, 0.001, 0.06, 0.04, 0.04, 1, 400)
     assert describe(found).startswith("+3.0 points")

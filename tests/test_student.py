@@ -290,6 +290,26 @@ def test_pickled_weights_are_not_the_start_of_a_student(student, tmp_path):
     assert "pickled ones are not read" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "spoil", "key"),
+    [
+        ("model.safetensors", lambda data: data[:100], "source"),
+        ("model.safetensors", lambda data: data[: len(data) // 2], "source"),
+        ("config.json", lambda data: data.replace(b'"d_model": 16', b'"d_model": 32'), "source"),
+        ("config.json", lambda data: data.replace(b'"vocab_size": ', b'"vocab_size": 9'), "source"),
+        ("config.json", lambda data: data[:50], "tokenizer"),
+        ("tokenizer.json", lambda _: b"{}", "tokenizer"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told_in_one_line(student, tmp_path, name, spoil, key):
+    student.save(tmp_path)
+    before = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(spoil(before))
+    assert (tmp_path / name).read_bytes() != before
+    said = refusal(source=str(tmp_path), tokenizer=str(tmp_path))
+    assert said.startswith(f"student.{key}: cannot load '{tmp_path}' (") and "\n" not in said
+
+
 def test_an_encoder_decoder_without_a_padding_token_is_refused(student, tmp_path):
     student.save(tmp_path)
     tokenizer = words_tokenizer(TEXTS)

@@ -33,7 +33,7 @@ def test_a_table_can_be_linked_to():
 
 def test_html_aligns_numbers_right_and_names_left():
     html = save_table(FRAME, "main", "Accuracy.", "05_ablate").data
-    assert '<th style="text-align:left">arm</th><th style="text-align:right;white-space:nowrap">accuracy</th>' in html
+    assert '<th style="text-align:left">arm</th><th style="text-align:right">accuracy</th>' in html
     assert '<td style="text-align:left">5 CoTs</td><td style="text-align:right;white-space:nowrap">–</td>' in html
     assert "0.610" in html and "<caption>Accuracy.</caption>" in html and "note" not in html
 

@@ -7,7 +7,7 @@ from tiny import KINDS
 from tiny_world import STUDENT
 
 from lib.errors import UserError
-from lib.unfit import refuse_positions, refuse_unfit
+from lib.unfit import refuse_other_end, refuse_positions, refuse_unfit
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -46,6 +46,23 @@ def test_a_decoder_pads_with_its_end_and_an_encoder_decoder_must_pad():
     assert decoder.tokenizer.pad_token_id == decoder.tokenizer.eos_token_id
     with pytest.raises(UserError, match="mine has no padding token"):
         refuse_unfit(encoder.model, encoder.tokenizer, "here", "mine")
+
+
+@pytest.mark.parametrize(
+    ("end", "refused"), [(1, False), (40, True), ([40, 1], False), ([40, 41], True), (None, False), (50256, False)]
+)
+def test_a_tokenizer_that_ends_otherwise_is_of_another_model(end, refused):
+    """The model has 50 tokens: an end that it does not have was never set."""
+    student = KINDS["encoder-decoder"]()
+    student.model.config.vocab_size, student.model.config.eos_token_id = 50, end
+    assert student.tokenizer.eos_token_id == 1
+    if not refused:
+        refuse_other_end(student.model, student.tokenizer, "here", "mine")
+        return
+    with pytest.raises(
+        UserError, match=r"^here: mine ends a text by token 1, the model by 40( or 41)?; give the token"
+    ):
+        refuse_other_end(student.model, student.tokenizer, "here", "mine")
 
 
 def positions(both: bool, number: int | None) -> SimpleNamespace:

@@ -5,7 +5,7 @@ import math
 import pytest
 from test_comparison import clear, result
 
-from lib.verdicts import ANSWER, OWN, SOUND, beliefs, calibrations, reliability, verdicts
+from lib.verdicts import ANSWER, OWN, SOUND, always_correct, beliefs, calibrations, reliability, verdicts
 
 
 def judged(phase: str, student: str, p: float, teacher: str | None, sound: bool | None) -> dict:
@@ -45,6 +45,18 @@ def test_verdicts_by_hand():
     assert first["with teacher"] == pytest.approx((2 / 3 + 1) / 2)
     assert first["with truth"] == pytest.approx((2 / 3 + 1) / 2)
     assert first["auc"] == pytest.approx((1 / 2 + 1) / 2)  # .9 > .3 > .2, and .9 > .8 > .3
+
+
+def test_what_each_seed_says_is_not_averaged():
+    seeds = [result("w/ SE", 0, "11", FIRST_SEED), result("w/ SE", 1, "11", SECOND_SEED)]
+    assert verdicts(seeds)["says correct"].tolist() == ["25.0% · 50.0%", "0.0% · 100.0%"]
+
+
+def test_always_saying_correct_by_hand():
+    """Of the first seed's verdicts that can be checked 3 of 4 are of sound rationales, of the second's 2 of 3."""
+    seeds = [result("w/ SE", 0, "11", FIRST_SEED), result("w/ SE", 1, "11", SECOND_SEED[:3])]
+    assert always_correct(seeds) == pytest.approx(5 / 7) and always_correct(seeds[:1]) == 3 / 4
+    assert math.isnan(always_correct([result("1 CoT", 0, "11")]))
 
 
 def test_a_phase_without_flawed_rationales_has_no_auc():

@@ -21,6 +21,7 @@ from lib.votes import (
     ORACLE,
     PAIRS,
     WAYS,
+    any_one,
     best,
     by_question,
     decided,
@@ -143,6 +144,17 @@ def test_what_wins_was_said(pair):
     assert set(found) <= set(own) and sum(found.values()) == pytest.approx(1.0 if any(own) else 0.0)
 
 
+def test_any_one_by_hand():
+    assert any_one(["7", "8", "7", None]) == {"7": 0.5, "8": 0.25}
+    assert any_one(["7"]) == {"7": 1.0} and any_one([None, None]) == {}
+
+
+@settings(deadline=None)
+@given(labels, st.randoms())
+def test_any_one_does_not_depend_on_the_order(own, random):
+    assert any_one(own) == any_one(random.sample(own, len(own)))
+
+
 @settings(deadline=None)
 @given(labels)
 def test_shuffling_equal_weights_is_the_plain_majority(own):
@@ -243,7 +255,8 @@ def test_each_way_decides_by_hand():
     answers = decided(ROWS, TASK.equal, "seed 0")
     assert list(answers) == [way for way in WAYS if way != ORACLE]
     assert {way: own["b"] for way, own in answers.items() if way != "shuffled"} == {
-        "one": {"7": 1}, "majority": {"7": 1}, "self-evaluated": {"8": 1}, "re-ranked": {"8": 1},
+        "one": {"7": 0.25, "8": 0.25, "7.0": 0.25},
+        "majority": {"7": 1}, "self-evaluated": {"8": 1}, "re-ranked": {"8": 1},
     }  # fmt: skip
     assert answers["shuffled"]["b"] == pytest.approx({"8": 2 / 6, "7": 4 / 6})
     assert all(own["a"] == {} for own in answers.values())
@@ -266,7 +279,7 @@ def test_rows_are_put_in_order():
 def test_tokens_by_hand():
     """a is read in 5 tokens, b in 7; the ends that were written count, the limit's do not."""
     costs = tokens_a_question(ROWS, {"a": 5, "b": 7})
-    assert costs["one"] == (5 + 10 + 7 + 11) / 2
+    assert costs["one"] == (5 + 46 / 4 + 7 + (46 + 3) / 4) / 2
     assert costs["majority"] == (5 + 46 + 7 + 46 + 3) / 2
     assert costs["self-evaluated"] == costs["re-ranked"] == costs["majority"] + 80
 
