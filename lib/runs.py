@@ -27,7 +27,7 @@ from lib.kernel import IN_PIPELINE
 from lib.lengths import refuse_unfit_runs
 from lib.measurement import answers, judgements, summary, validation_accuracy
 from lib.pace import seconds_per_token
-from lib.planning import Run, recipe_keys, student_keys, train_keys
+from lib.planning import Run, recipe_keys, student_keys, train_keys, weighs_by_lam
 from lib.progress import progress
 from lib.records import read_jsonl, write_atomically, write_json
 from lib.settings import Student as StudentSettings
@@ -190,10 +190,13 @@ def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, wo
 
 
 def _plan(run: Run, steps: int, validated: bool = False) -> Plan:
-    names = {field.name for field in fields(Plan)} & set(type(run.train).model_fields) - {"steps", "lam"}
+    """A phase's plan. What its id does not tell apart stays one plan, so that a run under way goes on."""
+    own = {"steps", "lam", "precision"}
+    names = {field.name for field in fields(Plan)} & set(type(run.train).model_fields) - own
     return Plan(
         steps=steps,
-        lam=run.recipe.lam,
+        lam=run.recipe.lam if weighs_by_lam(run.recipe) else 0.0,
+        precision=precision_here(run.train.precision),
         # about as many looks at validation for a long run as for a short one, at the same places of its schedule
         validate_every=max(steps // run.train.validations, 1) if validated else 0,
         seed=run.seed,

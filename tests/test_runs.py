@@ -180,6 +180,34 @@ def test_a_run_interrupted_anywhere_is_not_taken_for_finished_and_ends_the_same(
     assert content(folder / run.id) == content(finished[2].folder)
 
 
+@pytest.mark.parametrize(
+    ("arm", "before", "after"),
+    [
+        ({}, {"precision": "auto"}, {"precision": "fp32"}),
+        ({}, {"backend": "joblib"}, {"backend": "ray"}),  # settles the precision before a run is sent
+        ({"explain": False}, {"lam": 0.5}, {"lam": 1.0}),
+        ({"format": FIRST}, {"lam": 0.5}, {"lam": 1.0}),
+        ({}, {"pass_tokens": None}, {"pass_tokens": 500}),
+        ({}, {"workers": 1, "unfed": "refuse"}, {"workers": 2, "unfed": "skip"}),
+    ],
+)
+def test_a_run_under_way_goes_on_where_its_id_stays(tmp_path, monkeypatch, arm, before, after):
+    [begun], [now] = runs({"x": arm}, steps=2, **before), runs({"x": arm}, steps=2, **after)
+    assert begun.id == now.id
+    with monkeypatch.context() as patch:
+        interrupt(patch, "validation_accuracy", 2)
+        with pytest.raises(Interrupted):
+            train_run(begun, tmp_path / "runs")
+    assert any((paths.SCRATCH / "runs" / begun.id).glob("2/checkpoint-*"))
+    train_run(runs_module._as_planned(now), tmp_path / "runs")
+    assert find(now, [tmp_path / "runs"])
+
+
+def test_a_lam_that_weighs_something_makes_another_run():
+    for arm in ({}, {"explain": False, "evaluations": 1}):
+        assert len({runs({"x": arm}, lam=lam)[0].id for lam in (0.5, 1.0)}) == 2
+
+
 def test_a_finished_run_leaves_no_checkpoints_behind(scratch, tmp_path):
     [result] = results({"standard": {"explain": False}}, tmp_path / "runs")
     assert not (scratch / "runs" / result.run.id).exists()
