@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_world import STUDENT, TRAIN, data, runs
 
-from lib import paths
+from lib import pace, paths
 from lib import runs as runs_module
 from lib.errors import UserError
 from lib.records import read_jsonl
@@ -312,9 +313,29 @@ def test_the_estimate_times_each_student():
     planned = runs({"a": {}, "b": {"student": "small"}}, students={"base": STUDENT, "small": small})
     timed = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs_module, "seconds_per_token", lambda student, *rest: timed.append(student) or 2.0)
+        patch.setattr(runs_module, "seconds_per_token", lambda student, *_, **__: timed.append(student) or 2.0)
         assert estimate([*planned, *planned]) == 2 * 2.0 * sum(run.tokens for run in planned)
     assert [student.model.config.d_model for student in timed] == [16, 8]
+
+
+def test_memory_that_does_not_suffice_for_the_estimate_stops_no_training(tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(pace, "batch_loss", full)
+    planned = runs({"standard": {"explain": False}}, steps=2)
+    assert estimate(planned) is None
+    train_all(planned, tmp_path / "runs", workers=1)
+    assert "1 runs to train: in 1 processes; how long is not known: no memory for a step" in capsys.readouterr().err
+    assert find(planned[0], [tmp_path / "runs"])
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_the_estimate_knows_how_many_share_a_step(monkeypatch, devices):
+    asked = []
+    monkeypatch.setattr(runs_module, "seconds_per_token", lambda *_, **own: asked.append(own) or 1.0)
+    estimate(runs({"1 CoT": {}}, devices=devices))
+    assert asked == [{"devices": devices}]
 
 
 def test_texts_over_the_students_limits_are_refused_before_training(tmp_path, trained):
