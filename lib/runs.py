@@ -168,7 +168,7 @@ def train_run(run: Run, folder: Path) -> None:
         if run.train.devices == 1:
             _train_run(run, folder)
         else:
-            distributed.together(_train_run, (run, folder), run.train.devices)
+            distributed.again_if_killed(_train_run, (run, folder), run.train.devices)
 
 
 def _train_run(run: Run, folder: Path) -> None:

@@ -32,7 +32,7 @@ from lib.mishaps import memory_suffices, not_finite, refuse_another_recipe
 from lib.schedule import BUCKET, batches
 from lib.student import Student
 
-__all__ = ["Plan", "fit", "make_optimizer"]
+__all__ = ["Plan", "fit", "make_optimizer", "on_one_device"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class DistillationTrainer(Trainer):
         """Forward and backward of a step's passes; their gradients add up. Returns the step's loss."""
         if not model.training:  # walking through all modules at each step is a twentieth of a small student's time
             model.train()
+        distributed.draw_alike_when_resumed(self.plan.seed, self.state.global_step)
         self.step_loss = torch.zeros((), device=self.args.device)
         for batch in inputs["passes"]:
             with in_precision(self.plan.precision, self.args.device):
@@ -222,10 +223,10 @@ def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> Trainin
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    return _on_one_device(arguments)
+    return on_one_device(arguments)
 
 
-def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+def on_one_device(arguments: TrainingArguments) -> TrainingArguments:
     """Without this the Trainer would cut each pass over all visible GPUs (DataParallel), a model apart from ours."""
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
