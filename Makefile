@@ -38,7 +38,7 @@ test-all: $(READY)  ## all tests
 	@python -m pytest
 
 bench: $(READY)  ## speed of the teacher's client and store, of scoring, training and writing, against bounds; on a quiet machine, half an hour
-	@python benchmarks/teacher.py --check && python benchmarks/scoring.py --check && python benchmarks/training.py --check && python benchmarks/inference.py --check
+	@python benchmarks/check.py
 
 lint: $(READY)   ## code style; notebooks without outputs; dvc.yaml against what the notebooks use
 	@python -m ruff check . && python -m ruff format --check . && python -m nbstripout --verify --keep-id notebooks/*.ipynb && python -m lib.stages

@@ -8,7 +8,7 @@ import torch
 from tiny import KINDS
 from tiny_world import STUDENT, data
 
-from benchmarks import inference, interleaved, scaling, scoring, training, training_ways
+from benchmarks import check, inference, interleaved, scaling, scoring, training, training_ways
 from benchmarks import teacher as benchmark
 from lib.encoding import Encoded, encode
 from lib.student import new_student
@@ -398,3 +398,40 @@ def test_the_ways_to_answer_cost_ever_more(architecture):
     tokens = [rows[f"{name} (tokens a question)"] for name in names]
     assert tokens == sorted(tokens) and len(set(tokens[1:])) == 3
     assert [rows[f"{name} (ms a question)"] for name in names] == [500.0] * 4  # a tick, over two questions
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys
+assert sys.argv[1:] == ["--check"]
+print("measured {name}")
+for line in {missed}:
+    print("missed:", line, file=sys.stderr)
+print("a warning", file=sys.stderr)
+sys.exit({status})
+"""
+
+
+def test_one_that_misses_its_bound_stops_none_and_all_are_named_at_the_end(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(check, "FOLDER", tmp_path)
+    cases = {"teacher": (["a: 1", "b: 2"], 1), "scoring": ([], 3), "training": ([], 0), "inference": (["c: 3"], 1)}
+    for name, (missed, status) in cases.items():
+        (tmp_path / f"{name}.py").write_text(SCRIPT.format(name=name, missed=missed, status=status))
+    assert check.main([]) == 1
+    said = capfd.readouterr()
+    assert [f"measured {name}" in said.out for name in cases] == [True] * 4 and said.err.count("a warning") == 4
+    ended = ["teacher: a: 1", "teacher: b: 2", "scoring: ended with status 3", "inference: c: 3"]
+    assert said.err.splitlines()[-4:] == [f"missed in all: {line}" for line in ended]
+    assert check.main(["training"]) == 0
+    assert "missed" not in capfd.readouterr().err
+
+
+def test_a_benchmark_that_there_is_not_is_named(capsys):
+    assert check.main(["trainig"]) == 2
+    assert "no benchmark 'trainig'; there are: teacher, scoring, training, inference" in capsys.readouterr().err
+
+
+def test_make_bench_runs_every_benchmark_with_bounds():
+    with_bounds = {path.stem for path in check.FOLDER.glob("*.py") if '"--check", action' in path.read_text()}
+    assert with_bounds == set(check.NAMES)
