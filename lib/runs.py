@@ -194,8 +194,9 @@ def _train_run(run: Run, folder: Path) -> None:
 
 
 def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, work: Path, validate=None) -> list[dict]:
-    curves = Curves(f"{run.arm}, seed {run.seed}", paths.SCRATCH / "curves" / run.id / work.name, steps)
-    curves = None if distributed.rank() else curves
+    name = f"{run.arm}, seed {run.seed}"
+    folder = paths.SCRATCH / "curves" / f"{name.replace('/', '_')} ({run.id[:6]})" / f"phase {work.name}"
+    curves = None if distributed.rank() else Curves(name, folder, steps)
     return fit(student, _encoded(run, examples), _plan(run, steps, validate is not None), work, validate, curves)
 
 

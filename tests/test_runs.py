@@ -87,6 +87,13 @@ def test_its_student_can_be_loaded(finished):
     assert student.ids("Ann has 10 pens.") == [finished[0].run.tokenizer("Ann has 10 pens.")["input_ids"]][0]
 
 
+def test_its_curves_lie_under_its_name(tmp_path, scratch):
+    [result] = results({"mine w/ SE": {"evaluations": 1, "self_eval_steps": 2}}, tmp_path)
+    found = {str(path.parent.relative_to(scratch / "curves")) for path in scratch.rglob("events*")}
+    name = f"mine w_ SE, seed 0 ({result.run.id[:6]})"
+    assert found == {f"{name}/phase 1", f"{name}/phase 2"}
+
+
 def test_nothing_that_differs_between_machines_or_names_is_kept(finished):
     for result in finished:
         assert set(content(result.folder)) >= {"metrics.json", "predictions.jsonl", "recipe.json"}
