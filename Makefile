@@ -41,8 +41,7 @@ test-all: $(READY)  ## all tests
 	@python -m pytest
 
 bench: $(READY)  ## speed of the teacher's client and store, of scoring, training and writing, against bounds; on a quiet machine, half an hour
-	@failed=; for one in teacher scoring training inference; do python benchmarks/$$one.py --check || failed="$$failed $$one"; done; \
-	if [ -n "$$failed" ]; then echo "make bench: failed:$$failed" >&2; exit 1; fi
+	@python benchmarks/check.py
 
 lint: $(READY)   ## code style; notebooks without outputs; dvc.yaml against what the notebooks use
 	@python -m ruff check . && python -m ruff format --check . && python -m nbstripout --verify --keep-id notebooks/*.ipynb && python -m lib.stages

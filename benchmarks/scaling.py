@@ -70,6 +70,7 @@ SIZES = {
 }
 DATA_SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 QUESTIONS, STEPS = 640, 60  # STEPS: of the data's rows
+MOST_STEPS = QUESTIONS // BATCH  # --steps: as many batches as the sizes' pass has
 
 
 def student_of(size: Size, examples: list[Example], data: Path) -> Student:
@@ -97,10 +98,8 @@ def of_size(size: Size, data: Path, plan: Plan, clock: Callable[[], float]) -> R
     steps = plan.steps or size.steps
     share = share_of_a_pass(encoded, steps)
     row = {"parameters (M)": parameters(student) / 1e6, "peak before (MiB)": peak()}
-    pace, tokens = (
-        seconds_per_token(student, share, replace(plan, steps=1 + steps), clock),
-        BATCH * mean_tokens(encoded),
-    )
+    pace = seconds_per_token(student, share, replace(plan, steps=1 + steps), clock)
+    tokens = BATCH * mean_tokens(encoded)
     row |= {"tokens a step": tokens, "a step (s)": pace * tokens, "examples/s": BATCH / (pace * tokens)}
     return row | {"peak (MiB)": peak()}
 
@@ -109,7 +108,7 @@ def of_data(rationales: int, data: Path, plan: Plan, clock: Callable[[], float])
     """A row of the second; what grows is told apart from what a process needs before."""
     some = real_examples(data, 651, 3)
     student = student_of(SIZES["0.25M"], numbered(some, len(some)), data)
-    before, marks = peak(), [clock()]
+    before, marks = peak_of_process(), [clock()]
     encoded = encode(student.tokenizer, numbered(some, rationales))
     marks.append(clock())
     schedule = batches([e.tokens for e in encoded], BATCH, -(-rationales // BATCH), seed=0)
@@ -120,7 +119,7 @@ def of_data(rationales: int, data: Path, plan: Plan, clock: Callable[[], float])
     marks.append(clock())
     encoding, scheduling, making = (b - a for a, b in pairwise(marks))
     row = {"encode (s)": encoding, "schedule (s)": scheduling, "batches (s)": making}
-    row |= {"memory added (MiB)": peak() - before, "tokens an example": mean_tokens(encoded)}
+    row |= {"memory added (MiB)": peak_of_process() - before, "tokens an example": mean_tokens(encoded)}
     pace = seconds_per_token(student, encoded, replace(plan, steps=1 + (plan.steps or STEPS)), clock)
     return row | {"steps/s": 1 / (pace * BATCH * mean_tokens(encoded)), "peak (MiB)": peak()}
 
@@ -160,8 +159,11 @@ def numbered(examples: list[Example], count: int) -> list[Example]:
 
 def peak() -> float:
     """MiB, of this process; with a GPU the GPU's."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else peak_of_process()
+
+
+def peak_of_process() -> float:
+    """MiB; what encoding, schedule and batches take, also where a GPU trains."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
@@ -210,6 +212,8 @@ def main() -> int:
     parser.add_argument("--checkpointing", action="store_true")
     parser.add_argument("--one", help="one row (used by the benchmark itself)")
     chosen = parser.parse_args()
+    if chosen.steps is not None and not 1 <= chosen.steps <= MOST_STEPS:
+        parser.error(f"--steps {chosen.steps}: 1 to {MOST_STEPS}, the batches of a pass")
     if not Path(chosen.data).is_dir():
         print(f"not measured: no folder {chosen.data}; set REAL_DATA or --data")
         return 0

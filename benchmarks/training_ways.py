@@ -21,11 +21,12 @@ from lib.student import Student, new_student
 from lib.tasks import get_task, load_splits
 from lib.teacher import open_teacher
 from lib.teacher.store import Store
-from lib.training import Plan, fit
+from lib.training import Plan, fit, on_one_device
 
 DEFAULT = Path(__file__).resolve().parents[1] / "params/default.yaml"
 FILES = ("svamp.gpt35.3cot.jsonl", "svamp.palm.1cot.jsonl")
 BATCH, LAM, RATE = 16, 0.5, 5e-5
+LABEL = 16  # tokens of a long text's label
 Way = Callable[[Student, list[Encoded], Plan, Path], object]
 
 
@@ -76,7 +77,7 @@ def long_texts(encoded: Sequence[Encoded], tokens: int) -> list[Encoded]:
         parts = [encoded[(i + k) % len(encoded)] for k in range(draw.randint(1, most))]
         label, source, target = (list(chain(*own)) for own in zip(*((e.pairs[0][1], *e.pairs[1]) for e in parts)))
         source = source[:tokens]
-        made.append(Encoded(((source, label[:BATCH]), (source, target[:tokens]))))
+        made.append(Encoded(((source, label[:LABEL]), (source, target[:tokens]))))
     return made
 
 
@@ -127,11 +128,11 @@ def padded_pairs(encoded: Sequence[Encoded], pad: int) -> dict:
 def plain(student: Student, encoded: list[Encoded], plan: Plan, folder: Path) -> None:
     """The Trainer as it comes, on the device that `ours` takes too; `plan.precision` bf16 is its own switch."""
     gpu = torch.cuda.is_available()
-    arguments = TrainingArguments(
+    arguments = on_one_device(TrainingArguments(
         output_dir=str(folder), max_steps=plan.steps, per_device_train_batch_size=plan.batch,
         learning_rate=plan.learning_rate, bf16=plan.precision == "bf16", report_to=[], disable_tqdm=True,
         remove_unused_columns=False, use_cpu=not gpu, dataloader_pin_memory=gpu, save_strategy="no",
-    )  # fmt: skip
+    ))  # fmt: skip
     pad = student.tokenizer.pad_token_id
     trainer = TwoPasses(student.model, arguments, lambda rows: padded_pairs(rows, pad), encoded)
     trainer.remove_callback(PrinterCallback)

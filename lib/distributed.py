@@ -1,11 +1,12 @@
 """One big run over several devices: a process each, with its share of every step's examples.
 
     together(train, (run, folder), processes=2)       # both do train(run, folder); returns what the first one returned
+    again_if_killed(train, (run, folder), 2)          # the same; where one is killed, all of them begin again
 
 Within them process r of n takes the examples r, r+n, r+2n, ... of a step. Each divides by the whole step's counts, so
 the sums over the processes of their losses and gradients are those of one process, but for rounding. All of them hold
 the same weights throughout; the first one alone validates, measures and writes. In any other process the functions
-below find that it is alone, and do nothing. Dropout draws otherwise than one process would.
+below find that it is alone, and do nothing. Dropout draws otherwise than one process would, and in each otherwise.
 """
 
 import tempfile
@@ -19,8 +20,9 @@ import torch
 import torch.distributed as dist
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from lib.draws import draw
 from lib.errors import UserError
-from lib.workers import one_thread_worker, own_process, slot_environment
+from lib.workers import AGAIN, killed, one_thread_worker, own_process, slot_environment
 
 Value = TypeVar("Value")
 
@@ -62,6 +64,25 @@ def take_weights_of_first(model: torch.nn.Module) -> None:
     """Give all processes the first one's weights: it alone went back to the best of its checkpoints."""
     for weight in model.parameters() if _several() else ():
         dist.broadcast(weight.data, src=0)
+
+
+def draw_alike_when_resumed(seed: int, step: int) -> None:
+    """Seed the random state of one of several processes by seed, step and rank; one that is alone keeps its own.
+
+    Only the first process writes checkpoints: of the others' random states they know nothing.
+    """
+    if _several():
+        torch.manual_seed(int.from_bytes(draw(f"step/{seed}/{step}/{rank()}")[:7]))
+
+
+def again_if_killed(work: Callable, arguments: Sequence[Any], processes: int) -> Any:
+    """`together`; where a process is killed, all are begun again, twice at most, and then it is a UserError."""
+    for _ in range(AGAIN + 1):
+        try:
+            return together(work, arguments, processes)
+        except TerminatedWorkerError as error:
+            death = error
+    raise killed("one of its processes", death) from death
 
 
 def together(work: Callable, arguments: Sequence[Any], processes: int) -> Any:

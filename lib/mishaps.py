@@ -29,13 +29,19 @@ FIRST = 8  # of a weight's numbers, by which a student is known
 
 
 def not_finite(
-    folder: Path, student: Student, step: int, examples: Sequence[tuple[int, Encoded]], values: dict[str, float]
+    folder: Path,
+    student: Student,
+    step: int,
+    examples: Sequence[tuple[int, Encoded]],
+    values: dict[str, float],
+    mend: str | None = None,
 ) -> UserError:
     """The error of a step whose loss or gradient is no number; the step is written to a file, to be looked at.
 
     folder    of the phase; the file is <folder>/not_finite_step_<n>.json
     examples  the step's, each with its index among the phase's
     values    {"loss": nan, "gradient norm": nan, "learning rate": 0.03}
+    mend      what to do about it, where the settings of section train are not read
     """
     file = folder / f"not_finite_step_{step}.json"
     rows = [{"index": i, "texts": _texts(student, e), "ids": e.pairs} for i, e in examples]
@@ -43,9 +49,10 @@ def not_finite(
     said = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
     kept = [path.name for path in folder.glob("checkpoint-*")]
     last = max(kept, key=lambda name: int(name.split("-")[1]), default="none yet")
+    mend = mend or "lower train.learning_rate, or set train.precision: fp32 (all runs are then trained anew)"
     return UserError(
         f"training stopped at step {step}: {said}; its {len(rows)} examples stand in {file}; last good checkpoint: "
-        f"{last}; lower train.learning_rate, or set train.precision: fp32"
+        f"{last}; {mend}"
     )
 
 
@@ -54,17 +61,22 @@ def _texts(student: Student, example: Encoded) -> list[list[str]]:
 
 
 @contextmanager
-def memory_suffices(batch: int, budget: int | None, checkpointing: bool, examples) -> Iterator[None]:
+def memory_suffices(
+    batch: int, budget: int | None, checkpointing: bool, examples, mend: str | None = None
+) -> Iterator[None]:
     """Turn running out of memory within the block into a UserError that says which setting to lower.
 
-    examples   called then: those of the step under way
+    examples   called then: those of the step under way that this process has
+    mend       what to do instead, where the settings of section train are not read
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        raise UserError(_what_to_lower(batch, budget, checkpointing, examples(), str(error))) from error
+        said = " ".join(str(error).split())
+        where, ways = _what_to_lower(batch, budget, checkpointing, examples())
+        raise UserError(f"out of memory at {where}: {mend or ways} ({said:.100})") from error
 
 
 def as_memory_allows(
@@ -108,7 +120,8 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error).lower() for w in words)
 
 
-def _what_to_lower(batch: int, budget: int | None, checkpointing: bool, examples: Sequence[Encoded], said: str) -> str:
+def _what_to_lower(batch: int, budget: int | None, checkpointing: bool, examples: Sequence[Encoded]) -> tuple[str, str]:
+    """At which pass the memory ended, and the settings that would make it smaller."""
     lengths = [e.lengths for e in examples]
     cut = passes(lengths, budget)
     tokens = max(sum(sum(lengths[i]) for i in rows) for rows in cut)
@@ -120,8 +133,7 @@ def _what_to_lower(batch: int, budget: int | None, checkpointing: bool, examples
     else:
         limits = f"lower student.max_source_tokens or max_target_tokens (an example of {longest} tokens is alone"
         ways.append(f"{limits}; all runs are then trained anew)")
-    where = f"a pass of {tokens} tokens of a step of {batch} examples"
-    return f"out of memory at {where}: {' or '.join(ways)}{after} ({' '.join(said.split()):.100})"
+    return f"a pass of {tokens} tokens of a step of {batch} examples", f"{' or '.join(ways)}{after}"
 
 
 def refuse_another_recipe(folder: Path, plan, encoded: Sequence[Encoded], student: Student) -> None:

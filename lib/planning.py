@@ -152,6 +152,11 @@ def recipe_keys(recipe: Recipe) -> dict:
     return recipe.model_dump(exclude=names | (set() if recipe.rationale_first else {"format"}))
 
 
+def weighs_by_lam(recipe: Recipe) -> bool:
+    """Whether an example of either phase has a second task, whose loss λ weighs."""
+    return bool(recipe.evaluations) or (recipe.explain and not recipe.rationale_first)
+
+
 def student_keys(student: StudentSettings) -> dict:
     """A student's settings as they are hashed and kept with a run; a pretrained one is what its checkpoint is."""
     return student.model_dump(exclude=set() if student.source == "scratch" else {"architecture"})
@@ -241,12 +246,11 @@ def _run_id(recipe: Recipe, student: StudentSettings, train: Train, seed: int, d
     """Hash of everything that the run's outcome depends on."""
     settings = train_keys(train)
     unused = set() if recipe.evaluations else {"self_eval_steps", "judge_sees"}
-    if not recipe.evaluations and (not recipe.explain or recipe.rationale_first):
-        unused.add("lam")  # nothing is weighed by it
+    unused |= set() if weighs_by_lam(recipe) else {"lam"}
     own = {key: value for key, value in recipe_keys(recipe).items() if key not in unused}
     vocabulary = sorted(tokenizer.get_vocab().items())
     whole = [RECIPE_VERSION, own, student_keys(student), settings, seed, digest, vocabulary]
-    whole += [first] if (first := beginning(tokenizer)) else []  # an OPT's BOS, which earlier runs lacked
+    whole += [first] if (first := beginning(tokenizer)) else []  # an OPT's BOS; a T5 or GPT-2 has none to hash
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 

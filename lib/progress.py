@@ -32,11 +32,16 @@ def say(line: str) -> None:
     """One line for the person at the terminal. It may differ between runs, so it is kept out of reports."""
     terminal = os.environ.get(TERMINAL)
     if terminal is None and (_in_jupyter() or sys.stderr.isatty()):
-        print(line, file=sys.stderr)
+        print(_over_a_bar(line, sys.stderr), file=sys.stderr)
     elif terminal:
         with _opened(terminal) as file:
             if file is not None:
-                print(line, file=file)
+                print(_over_a_bar(line, file), file=file)
+
+
+def _over_a_bar(line: str, file) -> str:
+    """On a terminal a bar may stand in the line already: the cursor goes to its beginning, and the rest is cleared."""
+    return f"\r\x1b[K{line}" if file.isatty() and not _in_jupyter() else line
 
 
 def _here(iterable, total, label):

@@ -26,8 +26,8 @@ from lib.forward import precision_here
 from lib.kernel import IN_PIPELINE
 from lib.lengths import refuse_unfit_runs
 from lib.measurement import answers, judgements, summary, validation_accuracy
-from lib.pace import seconds_per_token
-from lib.planning import Run, recipe_keys, student_keys, train_keys
+from lib.pace import off_the_gpu, seconds_per_token
+from lib.planning import Run, recipe_keys, student_keys, train_keys, weighs_by_lam
 from lib.progress import progress
 from lib.records import read_jsonl, write_atomically, write_json
 from lib.settings import Student as StudentSettings
@@ -115,8 +115,11 @@ def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
     refuse_unfit_runs(runs)
     devices, backend = runs[0].train.devices, runs[0].train.backend
     workers = min(worker_count(workers, devices, backend), len(runs))
-    minutes = estimate(runs) / workers / devices / 60
-    print(f"{len(runs)} runs to train: about {minutes:.1f} min in {workers} processes", file=sys.stderr, flush=True)
+    seconds = estimate(runs)
+    time_left = "" if seconds is None else f"about {seconds / workers / devices / 60:.1f} min "
+    unknown = "; how long is not known: no memory for a step beforehand" if seconds is None else ""
+    said = f"{len(runs)} runs to train: {time_left}in {workers} processes{unknown}"
+    print(said, file=sys.stderr, flush=True)
     longest_first = [_as_planned(run) for run in sorted(runs, key=lambda run: (-run.tokens, run.id))]
     with closing(spread(partial(train_run, folder=folder), longest_first, workers, devices, backend)) as ended:
         outcomes = list(progress(ended, len(runs), "training runs"))
@@ -131,19 +134,26 @@ def _as_planned(run: Run) -> Run:
     return replace(run, train=run.train.model_copy(update={"precision": precision_here(run.train.precision)}))
 
 
-def estimate(runs: Sequence[Run]) -> float:
-    """Core-seconds that training these runs will take, from a few steps of the first of each student, timed here."""
+def estimate(runs: Sequence[Run]) -> float | None:
+    """Core-seconds that training these runs will take, from a few steps of the first of each student, timed here.
+
+    None where memory does not suffice for that.
+    """
     tokens: dict[StudentSettings, int] = {}
     first: dict[StudentSettings, Run] = {}
     for run in runs:
         first.setdefault(run.student, run)
         tokens[run.student] = tokens.get(run.student, 0) + run.tokens
-    return sum(_seconds_per_token(first[student]) * tokens[student] for student in first)
+    timed = {student: off_the_gpu(_seconds_per_token, first[student]) for student in first}
+    if None in timed.values():
+        return None
+    return sum(seconds * tokens[student] for student, seconds in timed.items())
 
 
 def _seconds_per_token(run: Run) -> float:
     student = start_student(run.student, run.tokenizer, run.seed)
-    return seconds_per_token(student, _encoded(run, run.reasoning_phase), _plan(run, run.recipe.steps))
+    encoded = _encoded(run, run.reasoning_phase)
+    return seconds_per_token(student, encoded, _plan(run, run.recipe.steps), devices=run.train.devices)
 
 
 def train_run(run: Run, folder: Path) -> None:
@@ -158,7 +168,7 @@ def train_run(run: Run, folder: Path) -> None:
         if run.train.devices == 1:
             _train_run(run, folder)
         else:
-            distributed.together(_train_run, (run, folder), run.train.devices)
+            distributed.again_if_killed(_train_run, (run, folder), run.train.devices)
 
 
 def _train_run(run: Run, folder: Path) -> None:
@@ -184,16 +194,20 @@ def _train_run(run: Run, folder: Path) -> None:
 
 
 def _fit(student: Student, run: Run, examples: Sequence[Example], steps: int, work: Path, validate=None) -> list[dict]:
-    curves = Curves(f"{run.arm}, seed {run.seed}", paths.SCRATCH / "curves" / run.id / work.name, steps)
-    curves = None if distributed.rank() else curves
+    name = f"{run.arm}, seed {run.seed}"
+    folder = paths.SCRATCH / "curves" / f"{name.replace('/', '_')} ({run.id[:6]})" / f"phase {work.name}"
+    curves = None if distributed.rank() else Curves(name, folder, steps)
     return fit(student, _encoded(run, examples), _plan(run, steps, validate is not None), work, validate, curves)
 
 
 def _plan(run: Run, steps: int, validated: bool = False) -> Plan:
-    names = {field.name for field in fields(Plan)} & set(type(run.train).model_fields) - {"steps", "lam"}
+    """A phase's plan. What its id does not tell apart stays one plan, so that a run under way goes on."""
+    own = {"steps", "lam", "precision"}
+    names = {field.name for field in fields(Plan)} & set(type(run.train).model_fields) - own
     return Plan(
         steps=steps,
-        lam=run.recipe.lam,
+        lam=run.recipe.lam if weighs_by_lam(run.recipe) else 0.0,
+        precision=precision_here(run.train.precision),
         # about as many looks at validation for a long run as for a short one, at the same places of its schedule
         validate_every=max(steps // run.train.validations, 1) if validated else 0,
         seed=run.seed,

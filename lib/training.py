@@ -32,7 +32,7 @@ from lib.mishaps import memory_suffices, not_finite, refuse_another_recipe
 from lib.schedule import BUCKET, batches
 from lib.student import Student
 
-__all__ = ["Plan", "fit", "make_optimizer"]
+__all__ = ["Plan", "fit", "make_optimizer", "on_one_device"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class DistillationTrainer(Trainer):
         """Forward and backward of a step's passes; their gradients add up. Returns the step's loss."""
         if not model.training:  # walking through all modules at each step is a twentieth of a small student's time
             model.train()
+        distributed.draw_alike_when_resumed(self.plan.seed, self.state.global_step)
         self.step_loss = torch.zeros((), device=self.args.device)
         for batch in inputs["passes"]:
             with in_precision(self.plan.precision, self.args.device):
@@ -110,6 +111,11 @@ class DistillationTrainer(Trainer):
         step = min(self.state.global_step, len(self.schedule) - 1)
         return [(i, self.train_dataset[i]) for i in self.schedule[step]]
 
+    def own_examples_under_way(self) -> list[Encoded]:
+        """This process's share of them; where it has none, all."""
+        whole, (first, every) = [example for _, example in self.examples_under_way()], distributed.share()
+        return whole[first::every] or whole
+
 
 class _NotFiniteStep(Exception):
     """What was measured of it."""
@@ -122,12 +128,14 @@ def fit(
     folder: Path,
     validate: Callable[[], float] | None = None,
     curves: Curves | None = None,
+    mend: str | None = None,
 ) -> list[dict]:
     """Train one phase in place; with `validate`, the weights that did best on it are kept (the earliest of ties).
 
     folder    checkpoints while under way; an interrupted phase resumes from the last one, bit for bit on one machine
     validate  called every `plan.validate_every` steps: accuracy on validation questions, 0..1
     curves    hears of the looks at validation, and of the loss at some 200 steps
+    mend      what to do about a mishap, where the plan is not from section train
     returns   the history: [{"step": 100, "loss": 1.2}, {"step": 100, "eval_accuracy": 0.4}, ...]
     Raises UserError for no examples, for checkpoints of another recipe, for a loss or gradient that is not finite (the
     last good checkpoint stays), and where memory does not suffice.
@@ -140,15 +148,15 @@ def fit(
     distributed.as_first(lambda: refuse_another_recipe(folder, plan, encoded, student))
     checkpoint = distributed.as_first(lambda: _last_checkpoint(folder))
     trainer = _trainer(student, list(encoded), plan, folder, validate, checkpoint, curves)
-    under_way = trainer.examples_under_way
+    under_way, own = trainer.examples_under_way, trainer.own_examples_under_way
     try:
         with (
-            memory_suffices(plan.batch, plan.pass_tokens, plan.checkpointing, lambda: [e for _, e in under_way()]),
+            memory_suffices(plan.batch, plan.pass_tokens, plan.checkpointing, own, mend),
             computed(student.model, plan.checkpointing, plan.compile),
         ):
             trainer.train(resume_from_checkpoint=checkpoint)
     except _NotFiniteStep as found:
-        raise not_finite(folder, student, trainer.state.global_step, under_way(), found.args[0]) from None
+        raise not_finite(folder, student, trainer.state.global_step, under_way(), found.args[0], mend) from None
     distributed.take_weights_of_first(student.model)
     student.model.eval()
     return [_history_row(row) for row in trainer.state.log_history if "loss" in row or "eval_accuracy" in row]
@@ -215,10 +223,10 @@ def _arguments(plan: Plan, folder: Path, validated: bool, steps: int) -> Trainin
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    return _on_one_device(arguments)
+    return on_one_device(arguments)
 
 
-def _on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+def on_one_device(arguments: TrainingArguments) -> TrainingArguments:
     """Without this the Trainer would cut each pass over all visible GPUs (DataParallel), a model apart from ours."""
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments

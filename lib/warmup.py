@@ -39,6 +39,10 @@ ANSWER_SHARE = 0.2  # with half of them, or each with both targets, RD told soun
 # chosen by log P(c|q) of held-out rationales. t5: -.59 after 500 steps, -.64 at a rate of .02, -.91 with two targets
 # each. gpt2 learns later: -1.14 after 500 steps and -.43 after 1000, at .03 -1.30 after 500, at .1 -1.09 and -.47
 BATCH, LEARNING_RATES, LEARNING_RATE_STEPS = 16, {"t5": 0.03, "gpt2": 0.05}, 50
+MEND = (
+    "a scorer's warm-up reads no setting of train: take a smaller student (d_model, layers), or lower its "
+    "max_source_tokens or max_target_tokens"
+)
 
 
 def folds(questions: Iterable[Question], n: int, seed: int) -> list[list[str]]:
@@ -152,9 +156,11 @@ def _warm_up(kept: Path, seen, questions, rationales, settings: StudentSettings,
     encoded = limit_lengths(
         encoded, settings.max_source_tokens, settings.max_target_tokens, settings.max_truncated_share
     )
-    plan = Plan(slc.warmup_steps, BATCH, LEARNING_RATES[settings.architecture], LEARNING_RATE_STEPS, seed=seed)
+    rate = LEARNING_RATES[settings.architecture]
+    # fp32 everywhere, so that a scorer found in a folder is the same wherever it was warmed up
+    plan = Plan(slc.warmup_steps, BATCH, rate, LEARNING_RATE_STEPS, seed=seed, precision="fp32")
     under_way = kept.with_name(f"{kept.name}.under-way")  # an interrupted warm-up goes on from there
-    fit(student, encoded, plan, under_way)
+    fit(student, encoded, plan, under_way, mend=MEND)
     student.save(kept.with_name(f"{kept.name}.partial"))
     kept.with_name(f"{kept.name}.partial").rename(kept)
     shutil.rmtree(under_way)

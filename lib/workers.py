@@ -158,10 +158,13 @@ def _here(work: Callable, item):
 
 
 def _named(outcome, deaths: tuple[type, ...]):
-    if not isinstance(outcome, deaths):
-        return outcome
-    reason = " ".join(str(outcome).split())
-    return UserError(f"its process was killed {AGAIN + 1} times; too little memory? ({reason:.160})")
+    return killed("its process", outcome) if isinstance(outcome, deaths) else outcome
+
+
+def killed(what: str, error: BaseException) -> UserError:
+    """What a job ends with whose process was killed again and again."""
+    reason = " ".join(str(error).split())
+    return UserError(f"{what} was killed {AGAIN + 1} times; too little memory? ({reason:.160})")
 
 
 # -- within a process --------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """The benchmarks hold: their bounds, and that a missed one is noticed."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny import KINDS
 from tiny_world import STUDENT, data
 
-from benchmarks import inference, interleaved, scaling, scoring, training, training_ways
+from benchmarks import check, inference, interleaved, scaling, scoring, training, training_ways
 from benchmarks import teacher as benchmark
 from lib.encoding import Encoded, encode
 from lib.student import new_student
@@ -174,11 +175,44 @@ def test_of_some_cases_their_own_bounds_count(monkeypatch, capsys):
     assert capsys.readouterr().err == "missed: ours, small : plain, small: 1.1, allowed: at least 1.3\n"
 
 
-@pytest.mark.parametrize("benchmark", [training, scaling])
-def test_training_without_the_real_text_says_so(monkeypatch, capsys, tmp_path, benchmark):
-    monkeypatch.setattr(sys, "argv", ["training.py", "--data", str(tmp_path / "none")])
-    assert benchmark.main() == 0
+def test_scaling_without_the_real_text_says_so(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["scaling.py", "--data", str(tmp_path / "none")])
+    assert scaling.main() == 0
     assert f"not measured: no folder {tmp_path / 'none'}; set REAL_DATA or --data" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("small", [1.2, 1.3])
+def test_without_the_real_text_what_needs_none_is_measured_and_held_to_its_bounds(monkeypatch, capsys, tmp_path, small):
+    own = {"small": lambda _: {"ours, small : plain, small": small}, "processes": lambda _: {}}
+    monkeypatch.setattr(training, "CASES", dict.fromkeys(training.BOUNDED) | own)
+    monkeypatch.setattr(training.torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["training.py", "--check", "--data", str(tmp_path / "none")])
+    assert training.main() == (1 if small < 1.3 else 0)
+    said = capsys.readouterr()
+    assert f"not measured: no folder {tmp_path / 'none'}; set REAL_DATA or --data: loss, d256 fp32" in said.out
+    assert "ours, small : plain, small" in said.out
+    assert said.err.count("missed") == (1 if small < 1.3 else 0)
+
+
+@pytest.mark.parametrize("steps", ["0", "41", "400"])
+def test_scaling_takes_no_more_steps_than_a_pass_has(monkeypatch, capsys, steps):
+    monkeypatch.setattr(sys, "argv", ["scaling.py", "--steps", steps])
+    with pytest.raises(SystemExit):
+        scaling.main()
+    assert f"--steps {steps}: 1 to 40" in capsys.readouterr().err
+
+
+def test_what_data_adds_is_this_processes_memory_also_beside_a_gpu(monkeypatch, real_data):
+    def grows():
+        grows.to += 10.0
+        return grows.to
+
+    grows.to = 100.0
+    monkeypatch.setattr(scaling, "peak", lambda: 5.0)  # of a GPU, which none of it reaches
+    monkeypatch.setattr(scaling, "peak_of_process", grows)
+    monkeypatch.setattr(scaling, "seconds_per_token", lambda *_: 1e-6)
+    row = scaling.of_data(20, real_data, Plan(0, 16, 1e-4, 0), lambda: 0.0)
+    assert (row["memory added (MiB)"], row["peak (MiB)"]) == (10.0, 5.0)
 
 
 def test_five_rationales_a_question_are_of_the_question(real_data):
@@ -243,14 +277,20 @@ def test_both_ways_take_the_same_device(monkeypatch, tmp_path, gpu):
         pass
 
     def asked(**own):
-        raise Asked(own["use_cpu"])
+        return SimpleNamespace(n_gpu=3, use_cpu=own["use_cpu"])
+
+    def trainer(*own, args=None, **_):
+        args = args or own[1]
+        raise Asked(f"{args._n_gpu} {args.use_cpu}")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     for module in (training_ways, sys.modules["lib.training"]):
         monkeypatch.setattr(module, "TrainingArguments", asked)
+    monkeypatch.setattr(training_ways, "TwoPasses", trainer)
+    monkeypatch.setattr(sys.modules["lib.training"], "DistillationTrainer", trainer)
     student = KINDS["encoder-decoder"]()
     for way in (training.plain, training.ours):
-        with pytest.raises(Asked, match=str(not gpu)):
+        with pytest.raises(Asked, match=f"^1 {not gpu}$"):
             way(student, [of_length(9)], training.large_plan(1), tmp_path)
 
 
@@ -358,3 +398,40 @@ def test_the_ways_to_answer_cost_ever_more(architecture):
     tokens = [rows[f"{name} (tokens a question)"] for name in names]
     assert tokens == sorted(tokens) and len(set(tokens[1:])) == 3
     assert [rows[f"{name} (ms a question)"] for name in names] == [500.0] * 4  # a tick, over two questions
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+SCRIPT = """
+import sys
+assert sys.argv[1:] == ["--check"]
+print("measured {name}")
+for line in {missed}:
+    print("missed:", line, file=sys.stderr)
+print("a warning", file=sys.stderr)
+sys.exit({status})
+"""
+
+
+def test_one_that_misses_its_bound_stops_none_and_all_are_named_at_the_end(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(check, "FOLDER", tmp_path)
+    cases = {"teacher": (["a: 1", "b: 2"], 1), "scoring": ([], 3), "training": ([], 0), "inference": (["c: 3"], 1)}
+    for name, (missed, status) in cases.items():
+        (tmp_path / f"{name}.py").write_text(SCRIPT.format(name=name, missed=missed, status=status))
+    assert check.main([]) == 1
+    said = capfd.readouterr()
+    assert [f"measured {name}" in said.out for name in cases] == [True] * 4 and said.err.count("a warning") == 4
+    ended = ["teacher: a: 1", "teacher: b: 2", "scoring: ended with status 3", "inference: c: 3"]
+    assert said.err.splitlines()[-4:] == [f"missed in all: {line}" for line in ended]
+    assert check.main(["training"]) == 0
+    assert "missed" not in capfd.readouterr().err
+
+
+def test_a_benchmark_that_there_is_not_is_named(capsys):
+    assert check.main(["trainig"]) == 2
+    assert "no benchmark 'trainig'; there are: teacher, scoring, training, inference" in capsys.readouterr().err
+
+
+def test_make_bench_runs_every_benchmark_with_bounds():
+    with_bounds = {path.stem for path in check.FOLDER.glob("*.py") if '"--check", action' in path.read_text()}
+    assert with_bounds == set(check.NAMES)

@@ -13,12 +13,13 @@ from test_training import PLAN as ONE_PLAN
 from tiny_world import STUDENT, runs
 
 from lib import distributed, paths
-from lib.distributed import add_up, as_first, rank, share, together
+from lib.distributed import add_up, again_if_killed, as_first, draw_alike_when_resumed, rank, share, together
 from lib.encoding import step_collator
 from lib.errors import UserError
 from lib.forward import batch_loss
 from lib.runs import train_run
 from lib.training import fit
+from lib.workers import AGAIN, spread
 
 PLAN = replace(ONE_PLAN, steps=12, batch=3, validate_every=3)  # the second process has one example of three
 
@@ -30,6 +31,26 @@ def test_a_process_that_is_alone_takes_all_and_waits_for_none():
     value = torch.tensor([1.0, 2.0])
     add_up([value])
     assert (rank(), share(), value.tolist(), as_first(lambda: 3)) == (0, (0, 1), [1.0, 2.0], 3)
+
+
+def test_a_process_that_is_alone_draws_on():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    draw_alike_when_resumed(5, 1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_draws_differ_between_processes_and_steps_and_come_again(monkeypatch):
+    def drawn(r: int, step: int, seed: int = 0) -> float:
+        monkeypatch.setattr(distributed, "rank", lambda: r)
+        draw_alike_when_resumed(seed, step)
+        return torch.rand(1).item()
+
+    monkeypatch.setattr(distributed, "_several", lambda: True)
+    cases = [(0, 0), (1, 0), (0, 1), (0, 0, 1)]
+    first = [drawn(*case) for case in cases]
+    assert len(set(first)) == 4 and [drawn(*case) for case in reversed(cases)] == first[::-1]
 
 
 @pytest.mark.parametrize("reduction", ["examples", "tokens"])
@@ -69,9 +90,9 @@ def test_tensors_are_added_up_and_the_first_ones_word_holds():
     assert together(sums, (), 2) == ([[3.0, 3.0], 30.0, [2.0, 2.0, 2.0]], ["from 0", 2], [1])
 
 
-def trained(folder: Path, accuracies, fails_at=None):
+def trained(folder: Path, accuracies, fails_at=None, dropout=0.0):
     """Fit a fresh student; returns its weights, the history, and which of the processes looked at validation."""
-    student, looks = fresh(dropout=0.0), []
+    student, looks = fresh(dropout=dropout), []
 
     def validate() -> float:
         if len(looks) == fails_at:
@@ -111,6 +132,47 @@ def test_two_processes_train_as_one_and_resume(tmp_path):
     again = together(trained, (tmp_path / "cut", accuracies[3:]), 2)
     assert all((again[0][name] == both[0][name]).all() for name in both[0])
     assert again[1] == both[1]
+
+
+@pytest.mark.slow
+def test_with_dropout_they_resume_bit_for_bit_too(tmp_path):
+    accuracies, dropped = [0.1, 0.2, 0.3, 0.4], 0.1
+    whole = together(trained, (tmp_path / "whole", accuracies, None, dropped), 2)
+    with pytest.raises(Interrupted):
+        together(trained, (tmp_path / "cut", accuracies, 2, dropped), 2)
+    assert any((tmp_path / "cut").glob("checkpoint-*"))
+    again = together(trained, (tmp_path / "cut", accuracies[2:], None, dropped), 2)
+    assert all((again[0][name] == whole[0][name]).all() for name in whole[0])
+    assert again[1] == whole[1]
+    still = together(trained, (tmp_path / "still", accuracies), 2)
+    assert any((whole[0][name] != still[0][name]).any() for name in whole[0])
+
+
+def dies_at_first(folder: Path) -> int:
+    """The second process is killed as often as a file says; returns how often all were begun."""
+    (folder / f"{rank()} {os.getpid()}").touch()
+    begun = len(list(folder.glob("1 *")))
+    if rank() == 1 and begun <= int((folder / "deaths").read_text()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    add_up([torch.ones(1)])
+    return len(list(folder.glob("1 *")))
+
+
+def in_two_processes(folder: Path) -> int:
+    return again_if_killed(dies_at_first, (folder,), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("deaths", [1, AGAIN + 1])
+def test_a_run_of_which_a_process_is_killed_is_begun_again(tmp_path, workers, deaths):
+    (tmp_path / "deaths").write_text(str(deaths))
+    [(_, outcome)] = spread(in_two_processes, [tmp_path], workers)
+    if deaths <= AGAIN:
+        assert outcome == 1 + deaths
+    else:
+        assert isinstance(outcome, UserError) and "one of its processes was killed 3 times" in str(outcome)
+        assert len(list(tmp_path.glob("1 *"))) == AGAIN + 1
 
 
 def dies(folder: Path) -> None:

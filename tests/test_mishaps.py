@@ -34,6 +34,13 @@ def test_what_to_lower_follows_from_what_there_is_left_to_lower(budget, checkpoi
     assert str(error.value) == f"out of memory at {said}"
 
 
+def test_who_reads_other_settings_says_itself_what_to_mend():
+    with pytest.raises(UserError) as error, memory_suffices(2, None, False, lambda: STEP, "take a smaller one"):
+        raise torch.OutOfMemoryError("full")
+    said = "out of memory at a pass of 112 tokens of a step of 2 examples: take a smaller one (full)"
+    assert str(error.value) == said
+
+
 def test_within_memory_nothing_is_asked():
     with memory_suffices(2, None, False, lambda: 1 / 0):
         pass

@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import os
+import signal
 
 import pytest
 import torch
@@ -9,8 +11,9 @@ from tiny_world import STUDENT, data
 
 from lib import pace
 from lib.encoding import Encoded, encode
+from lib.errors import UserError
 from lib.examples import Example
-from lib.pace import seconds_per_token
+from lib.pace import off_the_gpu, seconds_per_token
 from lib.student import Student, new_student
 from lib.training import Plan
 
@@ -49,12 +52,71 @@ def test_the_first_step_is_not_counted(monkeypatch):
 def test_a_student_that_was_on_a_gpu_comes_back_whatever_happens(monkeypatch):
     student, encoded = fresh()
     moved = []
+    student.model.eval()
     monkeypatch.setattr(student.model, "to", lambda device: moved.append(str(device)))
     monkeypatch.setattr(pace, "best_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(pace, "_seconds", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         seconds_per_token(student, encoded, PLAN)
-    assert moved == ["cuda", "cpu"]
+    assert moved == ["cuda", "cpu"] and not student.model.training
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_it_computes_as_in_training(monkeypatch, checkpointing):
+    student, encoded = fresh()
+    student.model.eval()  # as one comes that was loaded
+    loss, seen = pace.batch_loss, []
+
+    def spy(model, *rest):
+        seen.append((model.training, any(getattr(m, "gradient_checkpointing", False) for m in model.modules())))
+        return loss(model, *rest)
+
+    monkeypatch.setattr(pace, "batch_loss", spy)
+    seconds_per_token(student, encoded, Plan(22, 2, 0.02, 2, checkpointing=checkpointing), steps=1)
+    assert set(seen) == {(True, checkpointing)} and not student.model.training
+    assert not any(getattr(m, "gradient_checkpointing", False) for m in student.model.modules())
+
+
+def test_of_several_devices_the_first_ones_share_is_timed(monkeypatch):
+    student, encoded = fresh()
+    tokens = {len(e.pairs[0][0]): e.tokens for e in encoded}
+    ticks, rows = itertools.accumulate([0, 100, 0, 60]), []
+    monkeypatch.setattr(pace, "now", lambda device: next(ticks))
+    loss = pace.batch_loss
+    monkeypatch.setattr(pace, "batch_loss", lambda m, b, *rest: rows.append(b) or loss(m, b, *rest))
+    found = seconds_per_token(student, encoded, PLAN, steps=1, devices=2)
+    assert len(rows) == 2 and all(len(task["rows"]) == 1 for batch in rows for task in batch["tasks"])
+    first = int(rows[1]["mask"][0].sum())
+    assert found == pytest.approx(pace.WITH_OPTIMIZER * 60 / tokens[first])
+
+
+# -- by whom ---------------------------------------------------------------------------------------
+
+
+def timed(how: str) -> float:
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "full":
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+    if how == "refused":
+        raise UserError("too long")
+    return float(os.getpid()) if how == "well" else 1 / 0
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_where_there_is_a_gpu_another_process_takes_it_and_ends(monkeypatch, gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert (off_the_gpu(timed, "well") != os.getpid()) == gpu
+    assert off_the_gpu(timed, "full") is None
+    with pytest.raises(UserError, match="too long"):
+        off_the_gpu(timed, "refused")
+    with pytest.raises(ZeroDivisionError):
+        off_the_gpu(timed, "wrong")
+
+
+def test_a_process_that_is_killed_for_its_memory_gives_no_time(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert off_the_gpu(timed, "killed") is None
 
 
 def test_a_gpus_clock_is_read_when_it_is_done(monkeypatch):

@@ -1,5 +1,7 @@
 """Progress bars go where somebody watches, and nowhere else."""
 
+import os
+
 import pytest
 
 from lib.progress import TERMINAL, progress, say
@@ -22,6 +24,15 @@ def test_the_terminal_shows_label_count_rate_and_nothing_else_is_written(monkeyp
     assert "rationales: 100%" in shown and "3/3" in shown and "it/s" in shown
     assert shown.endswith("3 calls to send\n")
     assert capfd.readouterr() == ("", "")
+
+
+def test_on_a_terminal_a_line_takes_the_place_of_a_bar(monkeypatch):
+    own, terminal = os.openpty()
+    monkeypatch.setenv(TERMINAL, os.ttyname(terminal))
+    say("step 20")
+    assert os.read(own, 100) == b"\r\x1b[Kstep 20\r\n"
+    os.close(own)
+    os.close(terminal)
 
 
 @pytest.mark.parametrize("terminal", [None, ""])

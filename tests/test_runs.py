@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_world import STUDENT, TRAIN, data, runs
 
-from lib import paths
+from lib import pace, paths
 from lib import runs as runs_module
 from lib.errors import UserError
 from lib.records import read_jsonl
@@ -84,6 +85,13 @@ def test_its_student_can_be_loaded(finished):
     student = load_student(finished[0].folder / "student")
     assert student.model.config.d_model == STUDENT.d_model
     assert student.ids("Ann has 10 pens.") == [finished[0].run.tokenizer("Ann has 10 pens.")["input_ids"]][0]
+
+
+def test_its_curves_lie_under_its_name(tmp_path, scratch):
+    [result] = results({"mine w/ SE": {"evaluations": 1, "self_eval_steps": 2}}, tmp_path)
+    found = {str(path.parent.relative_to(scratch / "curves")) for path in scratch.rglob("events*")}
+    name = f"mine w_ SE, seed 0 ({result.run.id[:6]})"
+    assert found == {f"{name}/phase 1", f"{name}/phase 2"}
 
 
 def test_nothing_that_differs_between_machines_or_names_is_kept(finished):
@@ -178,6 +186,34 @@ def test_a_run_interrupted_anywhere_is_not_taken_for_finished_and_ends_the_same(
     assert find(run, [folder]) is None
     train_run(run, folder)
     assert content(folder / run.id) == content(finished[2].folder)
+
+
+@pytest.mark.parametrize(
+    ("arm", "before", "after"),
+    [
+        ({}, {"precision": "auto"}, {"precision": "fp32"}),
+        ({}, {"backend": "joblib"}, {"backend": "ray"}),  # settles the precision before a run is sent
+        ({"explain": False}, {"lam": 0.5}, {"lam": 1.0}),
+        ({"format": FIRST}, {"lam": 0.5}, {"lam": 1.0}),
+        ({}, {"pass_tokens": None}, {"pass_tokens": 500}),
+        ({}, {"workers": 1, "unfed": "refuse"}, {"workers": 2, "unfed": "skip"}),
+    ],
+)
+def test_a_run_under_way_goes_on_where_its_id_stays(tmp_path, monkeypatch, arm, before, after):
+    [begun], [now] = runs({"x": arm}, steps=2, **before), runs({"x": arm}, steps=2, **after)
+    assert begun.id == now.id
+    with monkeypatch.context() as patch:
+        interrupt(patch, "validation_accuracy", 2)
+        with pytest.raises(Interrupted):
+            train_run(begun, tmp_path / "runs")
+    assert any((paths.SCRATCH / "runs" / begun.id).glob("2/checkpoint-*"))
+    train_run(runs_module._as_planned(now), tmp_path / "runs")
+    assert find(now, [tmp_path / "runs"])
+
+
+def test_a_lam_that_weighs_something_makes_another_run():
+    for arm in ({}, {"explain": False, "evaluations": 1}):
+        assert len({runs({"x": arm}, lam=lam)[0].id for lam in (0.5, 1.0)}) == 2
 
 
 def test_a_finished_run_leaves_no_checkpoints_behind(scratch, tmp_path):
@@ -284,9 +320,29 @@ def test_the_estimate_times_each_student():
     planned = runs({"a": {}, "b": {"student": "small"}}, students={"base": STUDENT, "small": small})
     timed = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs_module, "seconds_per_token", lambda student, *rest: timed.append(student) or 2.0)
+        patch.setattr(runs_module, "seconds_per_token", lambda student, *_, **__: timed.append(student) or 2.0)
         assert estimate([*planned, *planned]) == 2 * 2.0 * sum(run.tokens for run in planned)
     assert [student.model.config.d_model for student in timed] == [16, 8]
+
+
+def test_memory_that_does_not_suffice_for_the_estimate_stops_no_training(tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(pace, "batch_loss", full)
+    planned = runs({"standard": {"explain": False}}, steps=2)
+    assert estimate(planned) is None
+    train_all(planned, tmp_path / "runs", workers=1)
+    assert "1 runs to train: in 1 processes; how long is not known: no memory for a step" in capsys.readouterr().err
+    assert find(planned[0], [tmp_path / "runs"])
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_the_estimate_knows_how_many_share_a_step(monkeypatch, devices):
+    asked = []
+    monkeypatch.setattr(runs_module, "seconds_per_token", lambda *_, **own: asked.append(own) or 1.0)
+    estimate(runs({"1 CoT": {}}, devices=devices))
+    assert asked == [{"devices": devices}]
 
 
 def test_texts_over_the_students_limits_are_refused_before_training(tmp_path, trained):

@@ -368,6 +368,18 @@ def test_too_little_memory_names_what_to_lower(tmp_path, monkeypatch, error):
     )
 
 
+def test_too_little_memory_is_reckoned_from_this_processes_share(tmp_path, monkeypatch):
+    """One of two examples: with a single one in its pass, smaller passes help nothing."""
+
+    def full(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(training, "batch_loss", full)
+    monkeypatch.setattr(training.distributed, "share", lambda: (1, 2))
+    with pytest.raises(UserError, match=r"of a step of 2 examples: .*an example of \d+ tokens is alone"):
+        trained(tmp_path, None)
+
+
 def test_another_error_stays_what_it_is(tmp_path, monkeypatch):
     def broken(*args):
         raise RuntimeError("shapes differ")

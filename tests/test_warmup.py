@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib import paths, training
+from lib import paths, training, warmup
 from lib.config import load_config
 from lib.errors import UserError
 from lib.records import Question, Rationale
 from lib.scoring import score_all
 from lib.student import Student, start_student
-from lib.warmup import cross_fitted, folds, story, warmup_examples
+from lib.warmup import MEND, cross_fitted, folds, story, warmup_examples
 from lib.words import continuing_tokenizer, words_tokenizer
 
 CONFIG = load_config()  # only for the settings that these tests do not name
@@ -206,6 +206,28 @@ def test_scorers_say_whose_they_are_and_keep_what_they_score(monkeypatch, tmp_pa
     assert {s.student for s in scored} == {"small"} and {s.precision for s, _ in fitted} == {"bf16"}
     assert {s.scorer for s in scored} == {f"scratch, 2 steps of warm-up, fold {fold}" for fold in (0, 1)}
     assert len(list((tmp_path / "scores").glob("*.sqlite"))) == 2
+
+
+@pytest.mark.parametrize("said", ["out of memory", "training stopped at step 0: loss nan"])
+def test_a_mishap_of_a_warm_up_names_what_it_reads(monkeypatch, tmp_path, said):
+    def fails(model, *_):
+        if said == "out of memory":
+            raise MemoryError
+        return sum(p.sum() for p in model.parameters()) * float("nan")
+
+    monkeypatch.setattr(paths, "SCRATCH", tmp_path)
+    monkeypatch.setattr(training, "batch_loss", fails)
+    with pytest.raises(UserError, match=said) as error:
+        cross_fitted(QUESTIONS, RATIONALES, SETTINGS, SLC, workers=1)
+    assert MEND in str(error.value) and "train." not in str(error.value).replace("train:", "")
+
+
+def test_every_scorer_is_warmed_up_in_fp32(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "SCRATCH", tmp_path)
+    fit, plans = warmup.fit, []
+    monkeypatch.setattr(warmup, "fit", lambda *own, **named: plans.append(own[2]) or fit(*own, **named))
+    cross_fitted(QUESTIONS, RATIONALES, SETTINGS, SLC.model_copy(update={"precision": "bf16"}), workers=1)
+    assert [plan.precision for plan in plans] == ["fp32", "fp32"]
 
 
 def test_an_interrupted_warm_up_goes_on_and_ends_as_an_uninterrupted_one(monkeypatch, tmp_path):
