@@ -163,8 +163,7 @@ def in_two_processes(folder: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("deaths", [1, AGAIN + 1])
+@pytest.mark.parametrize(("workers", "deaths"), [(1, 1), (1, AGAIN + 1), (2, AGAIN + 1)])
 def test_a_run_of_which_a_process_is_killed_is_begun_again(tmp_path, workers, deaths):
     (tmp_path / "deaths").write_text(str(deaths))
     [(_, outcome)] = spread(in_two_processes, [tmp_path], workers)
