@@ -205,8 +205,8 @@ def test_smoke_results_leave_the_readme_alone(workshop):
 @pytest.mark.parametrize(
     ("old", "new", "stale"),
     [
-        ("  lam: 0.5 ", "  lam: 0.25 ", {"train", "ablate"}),
-        ("  bootstrap: 500 ", "  bootstrap: 400 ", {"ablate"}),
+        ("  lam: 0.5 ", "  lam: 0.25 ", {"train", "ablate", "report"}),
+        ("  bootstrap: 500 ", "  bootstrap: 400 ", {"ablate", "report"}),
         ("  keep: 1 ", "  keep: 2 ", {"slc", "ablate"}),
         ("  evaluations: 5 ", "  evaluations: 4 ", {"self_eval"}),
     ],
