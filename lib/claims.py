@@ -50,7 +50,8 @@ other, else **not separated**: it may be true or not. Differences are paired and
 their table; [x, y] is the recorded 95% interval before correction. Two means are separated if their intervals do not
 meet, which is the stricter way. "As good as equal" means: the whole interval lies within the margin that is stated.
 **Not run yet** names the profile whose run (`make sweep P=name`) would tell, or the record that its last run did not
-write; where some tests of a claim are still to be run, the verdict is that of the others.
+write; where some tests of a claim are still to be run, the verdict is that of the others. A kept sweep may have been
+trained by an earlier version of the recipe: reports/index.html says which were.
 """
 
 
@@ -132,8 +133,11 @@ def size(test: Mapping[str, Any]) -> str:
     """Of how much a test's results are: test questions and seeds, or scored rationales."""
     folder = evidence.folder_of(test["profile"])
     record = test.get("level", {})
-    if str(record.get("table", record.get("metrics", ""))).startswith("03_slc"):
-        return f"{max(evidence.metrics_of(folder, '03_slc')['scored'].values()):,} rationales"
+    if str(record.get("table", "")).startswith("03_slc"):
+        row = evidence.row_of(folder / "tables" / f"{record['table']}.csv", record["row"])
+        return f"{int(row.get('rationales') or row['n']):,} rationales"
+    if record.get("metrics") == "03_slc":  # a mean SLC by student: over all that this one scored
+        return f"{evidence.metrics_of(folder, '03_slc')['scored'][record['key'][-1]]:,} rationales"
     measured = evidence.metrics_of(folder, "05_ablate")
     return f"{measured['questions']} × {measured['seeds']} seeds"
 
