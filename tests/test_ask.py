@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from finished import finished_runs
 from tiny_world import data
 
 import lib.ask
@@ -18,14 +17,6 @@ from lib.records import write_json
 from lib.votes import judge
 
 TEST = [q.text for q in data().split("test")]
-
-
-@pytest.fixture(scope="module", params=["t5", "gpt2"])
-def trained(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "SCRATCH", folder / "scratch")
-        return finished_runs(folder, request.param)
 
 
 def test_it_answers_explains_and_judges(trained):

@@ -5,34 +5,24 @@ import shutil
 
 import pytest
 import torch
-from finished import finished_runs
 from safetensors.torch import load_file
 
-from lib import paths
 from lib.checkpoint import BARE, open_checkpoint
 from lib.errors import UserError
 from lib.words import continuing_tokenizer, words_tokenizer
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "SCRATCH", folder / "scratch")
-        return {kind: finished_runs(folder / kind, kind) for kind in ("t5", "gpt2")}
-
-
 @pytest.fixture
-def run(trained, tmp_path):
+def run(trained_kinds, tmp_path):
     """A copy of a T5's run, to be spoilt."""
-    return shutil.copytree(trained["t5"]["judge"], tmp_path / "run")
+    return shutil.copytree(trained_kinds["t5"]["judge"], tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", ["t5", "gpt2"])
-def test_a_run_comes_with_its_recipe(trained, kind):
-    finished = open_checkpoint(trained[kind]["judge"])
+def test_a_run_comes_with_its_recipe(trained_kinds, kind):
+    finished = open_checkpoint(trained_kinds[kind]["judge"])
     assert finished.recipe["evaluations"] == 1 and finished.limits == (8, 32) and not finished.rationale_first
-    assert open_checkpoint(trained[kind]["first"]).rationale_first
+    assert open_checkpoint(trained_kinds[kind]["first"]).rationale_first
     assert finished.student.decoder_only == (kind == "gpt2")
 
 
@@ -141,8 +131,8 @@ def test_a_tokenizer_that_ends_otherwise_is_refused(run):
 
 
 @pytest.mark.parametrize("kind", ["t5", "gpt2"])
-def test_without_a_padding_token_a_decoder_pads_with_its_end_and_a_t5_is_refused(trained, tmp_path, kind):
-    folder = shutil.copytree(trained[kind]["judge"], tmp_path / "run")
+def test_without_a_padding_token_a_decoder_pads_with_its_end_and_a_t5_is_refused(trained_kinds, tmp_path, kind):
+    folder = shutil.copytree(trained_kinds[kind]["judge"], tmp_path / "run")
     make = words_tokenizer if kind == "t5" else continuing_tokenizer
     tokenizer = make(["Ann has pens ."])
     tokenizer.pad_token = None

@@ -145,11 +145,7 @@ def test_the_page_counts_verdicts_and_escapes_what_it_quotes(records, tmp_path, 
 # -- the committed files -----------------------------------------------------------------------------
 
 
-def test_docs_claims_is_current():
-    if not report.HEADLINE_TABLE.exists():
-        pytest.skip("no reports/ here; `make reproduce` writes it")
-    if (profile := report.metrics(report.HEADLINE)["profile"]) != "default":
-        pytest.skip(f"reports/ is of profile {profile}; docs/claims.md tells of the default one's")
+def test_docs_claims_is_current(default_reports):
     assert report.CLAIMS.read_text(encoding="utf-8") == claims.text(), "python -m lib.report claims writes it anew"
 
 

@@ -71,11 +71,7 @@ NUMBERED = {
 }  # fmt: skip
 
 
-def test_docs_coverage_is_current():
-    if not report.HEADLINE_TABLE.exists():
-        pytest.skip("no reports/ here; `make reproduce` writes it")
-    if (profile := report.metrics(report.HEADLINE)["profile"]) != "default":
-        pytest.skip(f"reports/ is of profile {profile}; docs/coverage.md tells of the default one's")
+def test_docs_coverage_is_current(default_reports):
     assert report.COVERAGE.read_text(encoding="utf-8") == coverage.text(), "python -m lib.report claims writes it anew"
 
 

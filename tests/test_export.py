@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from finished import finished_runs
 from huggingface_hub.errors import LocalTokenNotFoundError
 from tiny_world import data
 
@@ -25,14 +24,6 @@ from lib.statistics import wilson
 from lib.words import tidy
 
 TEST = [q.text for q in data().split("test")]
-
-
-@pytest.fixture(scope="module", params=["t5", "gpt2"])
-def trained(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "SCRATCH", folder / "scratch")
-        return finished_runs(folder, request.param)
 
 
 @pytest.fixture

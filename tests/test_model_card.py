@@ -4,23 +4,13 @@ import json
 
 import pytest
 import yaml
-from finished import finished_runs
 
-from lib import paths
 from lib.checkpoint import Finished, open_checkpoint
 from lib.errors import UserError
 from lib.model_card import measures, model_card
 from lib.statistics import wilson
 
 SIMULATED = "Simulated teacher: its errors are planted."
-
-
-@pytest.fixture(scope="module", params=["t5", "gpt2"])
-def trained(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "SCRATCH", folder / "scratch")
-        return finished_runs(folder, request.param)
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ def test_killed_runner_leaves_nobody_behind(repository, to_group, number):
     assert all(map(alive, pids))
     (os.killpg if to_group else os.kill)(runner.pid, number)
     runner.wait()
-    assert wait_for(lambda: not any(map(alive, pids)), seconds=30)
+    assert wait_for(lambda: not any(map(alive, pids)), seconds=10)
     runner.communicate()
     assert not repository.page.exists()
 
@@ -201,9 +201,9 @@ def test_interrupted_runner_says_so_and_leaves_nobody_behind(repository):
     runner = repository.start()
     pids = wait_for(lambda: three(repository.folder), seconds=60)
     os.kill(runner.pid, signal.SIGINT)
-    _, stderr = runner.communicate(timeout=60)
+    _, stderr = runner.communicate(timeout=20)
     assert runner.returncode == 128 + signal.SIGINT and stderr.splitlines()[-1] == "01_small: interrupted"
-    assert wait_for(lambda: not any(map(alive, pids)), seconds=30)
+    assert wait_for(lambda: not any(map(alive, pids)), seconds=10)
 
 
 def test_second_runner_of_a_notebook_is_refused(repository):

@@ -302,13 +302,9 @@ def test_metrics_without_a_headline_are_refused():
         report.write_index()
 
 
-def test_readme_of_the_repository_is_current(monkeypatch):
+def test_readme_of_the_repository_is_current(default_reports, monkeypatch):
     """The results in the README are those of the reports beside it."""
     monkeypatch.undo()
-    if not report.HEADLINE_TABLE.exists():
-        pytest.skip("no reports/ here; `make reproduce` writes it")
-    if (profile := report.metrics(report.HEADLINE)["profile"]) != "default":
-        pytest.skip(f"reports/ is of profile {profile}; the README shows the default one's")
     readme = report.README.read_text(encoding="utf-8")
     assert report.with_results(readme, report.readme_block()) == readme
 
