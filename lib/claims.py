@@ -50,8 +50,8 @@ other, else **not separated**: it may be true or not. Differences are paired and
 their table; [x, y] is the recorded 95% interval before correction. Two means are separated if their intervals do not
 meet, which is the stricter way. "As good as equal" means: the whole interval lies within the margin that is stated.
 **Not run yet** names the profile whose run (`make sweep P=name`) would tell, or the record that its last run did not
-write; where some tests of a claim are still to be run, the verdict is that of the others. A kept sweep may have been
-trained by an earlier version of the recipe: reports/index.html says which were.
+write. A claim is not called supported while some of its tests are still to be run. "Another recipe": the sweep was
+trained by another version of the recipe than the default profile's runs (CHANGELOG.md).
 """
 
 
@@ -85,14 +85,17 @@ def found(claim: Mapping[str, Any]) -> Finding:
     verdicts, results, missing, sizes = [], [], [], []
     for test in singly(claim["tests"]):
         try:
-            outcome = outcome_of(test)
+            outcome, of = outcome_of(test), f"{test['profile']}: {size(test)}"
         except Missing as error:
             missing.append(str(error))
-        else:
-            verdicts.append(evidence.judge(outcome, test["expect"]))
-            results.append(f"{outcome.text} ({test['profile']})")
-            sizes.append(f"{test['profile']}: {size(test)}")
-    return Finding(together(verdicts), _once(missing), tuple(results), _once(sizes) or DASH)
+            continue
+        verdicts.append(evidence.judge(outcome, test["expect"]))
+        results.append(f"{outcome.text} ({_whose(test['profile'])})")
+        sizes.append(of)
+    verdict = together(verdicts)
+    if missing and verdict == SUPPORTED:  # by some of its tests only
+        verdict = NOT_RUN
+    return Finding(verdict, _once(missing), tuple(results), _once(sizes) or DASH)
 
 
 def singly(tests: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -155,6 +158,11 @@ def _gain(test: Mapping[str, Any]) -> Outcome:
     )
     beside = evidence.level(_triple(first), _triple(second), "")
     return Outcome(first.estimate, first.low, first.high, beside.side, f"{first.text}; beside it {second.text}")
+
+
+def _whose(profile: str) -> str:
+    """A profile by name, and whether its runs are of another version of the recipe than the default's."""
+    return profile + ", another recipe" * evidence.of_another_recipe(evidence.folder_of(profile))
 
 
 def _triple(outcome: Outcome) -> tuple[float, float, float]:

@@ -107,8 +107,8 @@ def spread(table: Path, arm: str, against: str, seeds: int) -> Outcome:
     "mean ± std". Accuracies of seeds are taken to be normal. Missing where a std is nought or was not recorded.
     """
     first, second = (_std(row_of(table, {"arm": name}), table) for name in (arm, against))
-    if seeds < 2 or not second:
-        raise Missing(f"{_name(table)}: {against!r} has no spread over {seeds} seed(s)")
+    if seeds < 2 or not (first and second):
+        raise Missing(f"{_name(table)}: {against if first else arm!r} has no spread over {seeds} seed(s)")
     edges = stats.f.ppf([ALPHA / 2, 1 - ALPHA / 2], seeds - 1, seeds - 1)
     low, high = (first / second * math.sqrt(edge) for edge in edges)
     side = 1 if low > 1 else -1 if high < 1 else 0
@@ -138,6 +138,12 @@ def folder_of(profile: str) -> Path:
     if not (folder / "metrics" / "05_ablate.json").exists():
         raise Missing(profile)
     return folder
+
+
+def of_another_recipe(folder: Path) -> bool:
+    """Whether another version of the recipe trained what lies in a folder of reports than what lies in reports/."""
+    own, here = (metrics_of(place, "05_ablate").get("recipe_version") for place in (folder, paths.REPORTS))
+    return own != here
 
 
 def metrics_of(folder: Path, notebook: str) -> dict:

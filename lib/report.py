@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import browser, claims, coverage, mean_slc, paths, provenance, summary
+from lib import browser, claims, coverage, evidence, mean_slc, paths, provenance, summary
 from lib.config import load_config
 from lib.errors import UserError
 from lib.figures import style
@@ -242,8 +242,7 @@ def _sweeps() -> str:
 
 def _sweep_card(folder: Path) -> str:
     """Its headline, and whether it was trained by another version of the recipe than this profile."""
-    found, name = metrics(HEADLINE, folder), escape(folder.name)
-    old = found.get("recipe_version") != metrics(HEADLINE).get("recipe_version")
+    found, name, old = metrics(HEADLINE, folder), escape(folder.name), evidence.of_another_recipe(folder)
     note = "Trained by another version of the recipe than the results above (CHANGELOG.md says what changed); "
     note += f"`make sweep P={folder.name}` trains it anew.\n\n"
     body = markdown((note if old else "") + found["headline"])

@@ -92,10 +92,26 @@ def test_a_claim_whose_records_are_missing_says_which_run_would_tell(records):
     assert one.note.endswith("comparisons.csv has no row x against y")
 
 
-def test_what_is_there_is_judged_and_what_is_not_is_named(records):
+def test_what_is_there_is_shown_and_what_is_not_is_named(records):
     one = found(claim(pairs(["a", "b"], ["a", "z"])))
-    assert (one.verdict, len(one.results)) == (SUPPORTED, 1)
+    assert (one.verdict, len(one.results)) == (NOT_RUN, 1)  # what is there supports it, but it is not all
     assert one.note.endswith("no row a against z")
+
+
+def test_results_of_another_version_of_the_recipe_say_so(records):
+    metrics = paths.REPORTS / "metrics" / "05_ablate.json"
+    assert "another recipe" not in found(claim(pairs(["a", "b"], profile="levels"))).results[0]
+    metrics.write_text(json.dumps({"questions": 400, "seeds": 3, "recipe_version": 2}))
+    assert found(claim(pairs(["a", "b"], profile="levels"))).results[0].endswith("(levels, another recipe)")
+    assert found(claim(pairs(["a", "b"]))).results[0].endswith("(default)")
+
+
+def test_a_result_is_of_as_many_rationales_as_its_own_row(records):
+    (paths.REPORTS / "tables" / "03_slc").mkdir()
+    (paths.REPORTS / "tables" / "03_slc" / "rounds.csv").write_text("round,rationales,SLC,low,high\n3,1800,2,1.9,2.1\n")
+    level = {"table": "03_slc/rounds", "row": {"round": 3}, "columns": ["SLC", "low", "high"]}
+    one = found(claim({"profile": "default", "of": "SLC", "level": level, "to": 1, "expect": "more"}))
+    assert (one.verdict, one.size) == (SUPPORTED, "default: 1,800 rationales")
 
 
 def test_a_claim_that_takes_a_real_teacher_gives_the_reason():
