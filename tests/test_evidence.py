@@ -145,7 +145,9 @@ def test_the_ratio_of_two_spreads_has_the_interval_of_f(tmp_path):
     assert tenfold.side == -1
 
 
-@pytest.mark.parametrize("cells", [("90.0 ± 2.0", "88.0 ± 0.0"), ("100.0 ± 0.0", "88.0 ± 1.0"), ("90.0", "88.0 ± 1.0"), ("–", "88.0 ± 1.0")])
+@pytest.mark.parametrize(
+    "cells", [("90.0 ± 2.0", "88.0 ± 0.0"), ("100.0 ± 0.0", "88.0 ± 1.0"), ("90.0", "88.0 ± 1.0"), ("–", "88.0 ± 1.0")]
+)
 def test_a_spread_that_was_not_recorded_is_missing(tmp_path, cells):
     with pytest.raises(Missing, match=r"spread|std"):
         evidence.spread(write_main(tmp_path / "main.csv", *cells), "arm 0", "arm 1", seeds=3)
