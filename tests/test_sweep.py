@@ -148,6 +148,20 @@ def test_a_relative_path_that_git_ignores_is_found_from_the_copy(root):
     assert sweep(root, "levels").returncode == 0
 
 
+def test_runs_finished_elsewhere_are_found_again(root):
+    runs = {"data/04_train/runs/here": "here", "scratch/sweeps/other/data/05_ablate/runs/there": "there"}
+    for name, text in runs.items():
+        (root / name).mkdir(parents=True)
+        (root / name / "metrics.json").write_text(text)
+    own = root / "scratch/sweeps/levels"
+    assert sweep(root, "levels").returncode == 0
+    (own / "data/04_train/runs/own").mkdir(parents=True)
+    assert sweep(root, "levels").returncode == 0
+    shared = {p.name: (p / "metrics.json").read_text() for p in (own / "scratch" / "retired").iterdir()}
+    assert shared == {"here": "here", "there": "there"}
+    assert (root / "data/04_train/runs/here/metrics.json").exists()
+
+
 def test_a_path_out_of_the_repository_is_to_be_absolute(root):
     (root.parent / "raw.json").write_text("raw")
     name_paths(root, "../raw.json")
