@@ -78,12 +78,15 @@ def make_arms(differences: dict[str, dict[str, Any]], train: Train, where: str =
     """Arms by name. A misspelt key, a wrong value or an unknown arm to match is refused by name."""
     arms = {name: _arm(name, difference, train, where) for name, difference in differences.items()}
     for arm in arms.values():
-        for other in (arm.recipe.steps_of, arm.recipe.tokens_of, *arm.against):
+        recipe, against = arm.recipe, [("against", other) for other in arm.against]
+        for key, other in (("steps_of", recipe.steps_of), ("tokens_of", recipe.tokens_of), *against):
             if other is not None and (other not in arms or other == arm.name):
-                raise UserError(f"{where}: {arm.name!r}: no other arm {other!r}; arms: {', '.join(arms)}")
-        if arm.recipe.steps_of and arm.recipe.tokens_of:
+                # in quotes, as names hold commas
+                others = ", ".join(repr(name) for name in arms if name != arm.name)
+                raise UserError(f"{where}: {arm.name!r}: {key}: no other arm {other!r}; arms: {others}")
+        if recipe.steps_of and recipe.tokens_of:
             raise UserError(f"{where}: {arm.name!r}: give steps_of or tokens_of, not both")
-        target = arms.get(arm.recipe.steps_of or arm.recipe.tokens_of or "")
+        target = arms.get(recipe.steps_of or recipe.tokens_of or "")
         if target and (target.recipe.steps_of or target.recipe.tokens_of):
             raise UserError(
                 f"{where}: {arm.name!r} is matched to {target.name!r}, which is itself matched to another arm"

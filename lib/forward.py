@@ -15,7 +15,15 @@ import torch
 from torch.nn.functional import linear
 
 from lib.forcing import output_projection, scaled_states
-from lib.losses import logits_at_once, multitask_loss, reduce_nll, target_nll, token_weights, weighted_nll
+from lib.losses import (
+    logits_at_once,
+    multitask_loss,
+    reduce_nll,
+    target_nll,
+    token_weights,
+    unknown_reduction,
+    weighted_nll,
+)
 from lib.student import best_device
 
 # Pieces' worth of logits from which the loss is computed in pieces; for fewer, all logits at once are the faster.
@@ -75,7 +83,11 @@ def _task_loss(weight: torch.Tensor, bias: torch.Tensor | None, own: TaskStates,
 def _share(own: TaskStates, whole: tuple[int, int], reduction: str) -> float:
     """A pass's part of a step's mean: by rows, or by tokens."""
     rows, tokens = whole
-    return own.n / rows if reduction == "examples" else len(own.targets) / tokens
+    if reduction == "examples":
+        return own.n / rows
+    if reduction == "tokens":
+        return len(own.targets) / tokens
+    raise unknown_reduction(reduction)
 
 
 def _one_continuation(model, task: dict) -> TaskStates:

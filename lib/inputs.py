@@ -59,7 +59,7 @@ def refuse_mistakes(config: Config) -> None:
     except UserError as error:
         raise UserError(f"params.yaml: slc.similarity: {error}") from None
     students = all_students(config.student, config.students)
-    arms = with_labels(make_arms(config.train.arms, config.train), config.train.labels)
+    arms = with_labels(make_arms(config.train.arms, config.train, where="params.yaml: train.arms"), config.train.labels)
     for arm in arms.values():
         if mistake := _misnamed(arm.recipe, config, students) or _unfed(arm.recipe, config):
             raise UserError(f"params.yaml: train.arms: {arm.name!r}: {mistake}")

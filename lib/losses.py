@@ -12,6 +12,8 @@ loss = weighted_nll(states, head.weight, None, targets, token_weights(rows, n, "
 import torch
 import torch.nn.functional as F
 
+from lib.errors import UserError
+
 # positions × words of one piece in `weighted_nll`: 32 MB on a processor; 512 MB on a GPU, a guess that keeps it busy
 LOGITS_AT_ONCE = {"cpu": 2**23, "cuda": 2**27}
 
@@ -50,14 +52,24 @@ def reduce_nll(nll: torch.Tensor, rows: torch.Tensor, n: int, reduction: str) ->
     """
     if reduction == "tokens":
         return nll.mean()
-    return mean_by_row(nll, rows, n).mean()
+    if reduction == "examples":
+        return mean_by_row(nll, rows, n).mean()
+    raise unknown_reduction(reduction)
 
 
 def token_weights(rows: torch.Tensor, n: int, reduction: str) -> torch.Tensor:
     """What each token's nll counts in `reduce_nll`, float[P] with (w * nll).sum() = reduce_nll(nll); they sum to 1."""
     if reduction == "tokens":
         return torch.full((len(rows),), 1 / len(rows), device=rows.device)
-    return 1 / (n * tokens_of_row(rows, n)[rows])
+    if reduction == "examples":
+        return 1 / (n * tokens_of_row(rows, n)[rows])
+    raise unknown_reduction(reduction)
+
+
+def unknown_reduction(reduction: str) -> UserError:
+    """So that a choice that is new in the settings is not computed as one of the others where its branch is missing."""
+    branches = "reduce_nll and token_weights (lib/losses.py) and _share (lib/forward.py)"
+    return UserError(f"train.reduction: {reduction!r} is not computed yet; it takes a branch in {branches}")
 
 
 def tokens_of_row(rows: torch.Tensor, n: int) -> torch.Tensor:

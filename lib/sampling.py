@@ -117,6 +117,11 @@ def refuse_unknown(task: Task, teacher: Teacher) -> None:
             f"task: {task.name}: the simulated teacher answers only {', '.join(teacher.tasks)}; set teacher.kind to "
             "openai or recorded"
         )
+    if teacher.tasks is not None and task.check is None:
+        raise UserError(
+            f"task: {task.name}: no step verifier, by which the simulated teacher judges; give its entry in "
+            "lib/tasks/__init__.py a check"
+        )
 
 
 def _requests(messages, split: Split, samples: int, settings: Sampling) -> list[Request]:

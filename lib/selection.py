@@ -6,7 +6,7 @@
 
 A strategy turns one question's candidates into a shortlist, best first; `select` takes the first k. It is one step, or
 several joined by " | ", each at work on what the one before left: filter, drop what is redundant, rank. To add a step
-of your own:  STRATEGIES["longest"] = lambda pool, seed: sorted(pool, key=lambda c: -len(c.rationale.text))
+of your own:  STRATEGIES["longest"] = ranked_by(lambda c: -len(c.rationale.text))
 
     ties            broken by a hash of seed and rationale id, so that no sample number is favoured
     too few         the question gets fewer than k, perhaps none; never one that the strategy did not want

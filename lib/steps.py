@@ -68,6 +68,11 @@ def lowest(field: str) -> Step:
     return lambda pool, seed: _ranked(pool, lambda score: getattr(score, field), seed)
 
 
+def ranked_by(key: Callable[[Candidate], float]) -> Step:
+    """Ranked by a number that a function finds of each candidate, lowest first; ties fall by seed and id."""
+    return lambda pool, seed: sorted(pool, key=lambda c: (key(c), _draw(c, seed)))
+
+
 def accurate(pool: list[Candidate], seed: int) -> list[Candidate]:
     """Those with the right answer (`Candidate.accurate`); with neither gold label nor evaluations none is."""
     return [c for c in pool if c.accurate]
@@ -104,7 +109,7 @@ def take(k: Count) -> Step:
 
 def self_eval(by: Literal["majority"] = "majority") -> Step:
     """`approved`, highest share of approving evaluations first."""
-    return chain(approved, lambda pool, seed: sorted(pool, key=lambda c: (-c.approved, _draw(c, seed))))
+    return chain(approved, ranked_by(lambda c: -c.approved))
 
 
 def distinct(threshold: Threshold = 0.8, similarity: str = "jaccard") -> Step:

@@ -76,12 +76,12 @@ def test_a_wrong_value_is_refused_under_the_arms_name(difference, said):
 
 @pytest.mark.parametrize("key", ["steps_of", "tokens_of"])
 def test_an_unknown_arm_to_match_is_refused_with_those_there_are(key):
-    message = refused({"a": {}, "b": {key: "c"}})
-    assert message == "train.arms: 'b': no other arm 'c'; arms: a, b"
+    message = refused({"a, long": {}, "b": {key: "c"}})
+    assert message == f"train.arms: 'b': {key}: no other arm 'c'; arms: 'a, long'"
 
 
 def test_an_unknown_arm_to_compare_with_is_refused():
-    assert "'b': no other arm 'c'; arms: a, b" in refused({"a": {}, "b": {"against": ["a", "c"]}})
+    assert "'b': against: no other arm 'c'; arms: 'a'" in refused({"a": {}, "b": {"against": ["a", "c"]}})
 
 
 def test_an_arm_is_not_matched_to_itself():

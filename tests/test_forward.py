@@ -11,6 +11,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from lib import forward
 from lib.encoding import Encoded, collator, encode, step_collator
+from lib.errors import UserError
 from lib.examples import Example
 from lib.forward import batch_loss, takes_bf16, to_device
 from lib.losses import weighted_nll
@@ -178,6 +179,12 @@ def test_a_step_of_unlike_examples_is_shared_out_by_task(student):
         assert len(step_collator(student, 40)(some)["passes"]) > 2
         torch.testing.assert_close(step_loss(student, some, reduction, 40), whole)
         torch.testing.assert_close(gradients(student), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_pass_has_no_share_of_a_reduction_without_its_branch():
+    own = forward.TaskStates(torch.zeros(2, 1), torch.zeros(2), torch.zeros(2), 1)
+    with pytest.raises(UserError, match="'sums' is not computed yet"):
+        forward._share(own, (2, 3), "sums")
 
 
 def by_mask(hidden: torch.Tensor, task: dict) -> forward.TaskStates:

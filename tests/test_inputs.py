@@ -172,7 +172,7 @@ def test_what_a_later_stage_would_refuse_is_refused_at_once():
         with pytest.raises(UserError, match=rf"params.yaml: slc.{key}: .*slc_hgih.*slc_high"):
             inputs.refuse_mistakes(wrong)
     train = good.train.model_copy(update={"arms": {"mine": {"rationals": 2}}})
-    with pytest.raises(UserError, match="'mine': unknown key 'rationals'"):
+    with pytest.raises(UserError, match=r"params\.yaml: train\.arms: 'mine': unknown key 'rationals'"):
         inputs.refuse_mistakes(good.model_copy(update={"train": train}))
 
 

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.errors import UserError
 from lib.losses import (
     logits_at_once,
     mean_by_row,
@@ -121,6 +122,12 @@ def test_a_tokens_weight_is_what_it_counts_in_the_mean(reduction):
     weights = token_weights(ROWS, 3, reduction)
     assert weights.sum().item() == pytest.approx(1)
     assert (weights * NLL).sum().item() == pytest.approx(reduce_nll(NLL, ROWS, 3, reduction).item())
+
+
+@pytest.mark.parametrize("compute", [lambda r: reduce_nll(NLL, ROWS, 3, r), lambda r: token_weights(ROWS, 3, r)])
+def test_a_reduction_without_its_branch_is_not_taken_for_another(compute):
+    with pytest.raises(UserError, match="'sums' is not computed yet; it takes a branch in reduce_nll"):
+        compute("sums")
 
 
 def test_weighted_nll_by_hand():

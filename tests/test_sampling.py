@@ -14,6 +14,7 @@ from lib.sampling import (
     coverage,
     evaluation_asks,
     rationale_asks,
+    refuse_unknown,
     sample_evaluations,
     sample_rationales,
 )
@@ -283,6 +284,15 @@ def test_a_teacher_that_cannot_know_the_task_is_refused_before_it_is_asked(store
     message = "task: arithmetic: the simulated teacher answers only coin_flip, last_letter; set teacher.kind to openai"
     with pytest.raises(UserError, match=message):
         rationales(knows_less, store)
+
+
+def test_the_simulated_teacher_is_not_asked_about_a_task_without_a_verifier():
+    teacher = Fake(right)
+    refuse_unknown(replace(TASK, check=None), teacher)  # any other may be
+    teacher.tasks = (TASK.name,)
+    refuse_unknown(TASK, teacher)
+    with pytest.raises(UserError, match="task: arithmetic: no step verifier, by which the simulated teacher judges"):
+        refuse_unknown(replace(TASK, check=None), teacher)
 
 
 # -- exemplars of one's own ----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from lib.steps import (
     highest,
     lowest,
     morsd,
+    ranked_by,
     self_eval,
     shuffled,
     sound,
@@ -31,6 +32,12 @@ def test_highest_and_lowest_rank_and_leave_out_what_was_not_scored():
     pool = [candidate(0, rd_masked=2), candidate(1, rd_masked=1), candidate(2, slc=None), candidate(3, rd_masked=3)]
     assert samples(lowest("rd_masked"), pool) == [1, 0, 3]
     assert samples(highest("rd_masked"), pool) == [3, 0, 1]
+
+
+def test_ranked_by_keeps_all_and_its_ties_favour_no_place():
+    pool = [candidate(0, reasoning="a b c"), candidate(1, slc=None, reasoning="a"), candidate(2, reasoning="b")]
+    shortest = ranked_by(lambda c: len(c.rationale.text))
+    assert {tuple(samples(shortest, pool, seed)) for seed in range(20)} == {(1, 2, 0), (2, 1, 0)}
 
 
 def test_a_score_that_is_no_number_is_refused():

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -159,3 +160,8 @@ def test_the_published_questions_are_read(real_data):
 def test_an_unknown_task_is_named():
     with pytest.raises(UserError, match="unknown task 'chess'; allowed: arithmetic, coin_flip, last_letter, svamp, "):
         load_questions("chess", None, None)
+
+
+def test_a_task_without_questions_is_refused():
+    with pytest.raises(UserError, match="task 'coin_flip': neither generate nor data_set"):
+        replace(get_task("coin_flip"), generate=None, data_set=None)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lib.errors import UserError
 from lib.records import Question
 from lib.settings import Section
 from lib.tasks.datasets import DataSet
@@ -34,13 +35,14 @@ class Extract(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A data set or a family of generated questions; `coin_flip` and `last_letter` are both.
+    """A data set or a family of generated questions; `coin_flip` and `last_letter` are both. UserError for neither.
 
     label_kind  equation | number | choice | date | yes_no | string
     prompts     the name of its prompt files: lib/teacher/prompts/<prompts>.cot.txt
     extract     a text and its question's choices -> the answer it gives; never raises
     equal       two labels -> whether they mean the same; never raises
-    check       a question and a rationale -> which steps are wrong; None where no verifier exists
+    check       a question and a rationale -> which steps are wrong; None where no verifier exists, and then the
+                simulated teacher, which judges by it, cannot be asked
     generate    its settings (params.yaml: tasks.<name>) -> the questions of all splits; None for a data set
     data_set    what is published; None for a family that is not
     """
@@ -53,3 +55,9 @@ class Task:
     check: Callable[[Question, str], Check] | None
     generate: Callable[[Section], list[Question]] | None = None
     data_set: DataSet | None = None
+
+    def __post_init__(self):
+        if self.generate is None and self.data_set is None:
+            raise UserError(
+                f"task {self.name!r}: neither generate nor data_set, so it has no questions; give one of them"
+            )
