@@ -17,9 +17,8 @@ UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
 def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str, name: str) -> None:
-    """UserError for a tokenizer that is not the model's, or lacks an end or padding, and for no token to begin with.
+    """UserError for a tokenizer that is not the model's or that no student can use, and for no token to begin with.
 
-    A decoder-only student's tokenizer without a padding token is given its end token: padding is masked everywhere.
     where, name   the model and its tokenizer, as the message calls them
     """
     config = model.config
@@ -29,14 +28,22 @@ def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, whe
             f"{where}: {name} has {len(tokenizer)} tokens, the model only {known}; "
             "give the tokenizer that the model was made with"
         )
+    refuse_tokenizer(tokenizer, not config.is_encoder_decoder, where, name)
+    if config.is_encoder_decoder and config.decoder_start_token_id is None:
+        raise UserError(f"{where}: no decoder_start_token_id in its config.json, without which it cannot begin; add it")
+
+
+def refuse_tokenizer(tokenizer: PreTrainedTokenizerFast, decoder_only: bool, where: str, name: str) -> None:
+    """UserError for a tokenizer that lacks an end or padding, whatever the model, one from scratch as well.
+
+    A decoder-only student's without a padding token is given its end token: padding is masked everywhere.
+    """
     if tokenizer.eos_token_id is None:
         raise UserError(f"{where}: {name} has no end token (eos), so nothing it writes would end")
-    if tokenizer.pad_token_id is None and config.is_encoder_decoder:
+    if tokenizer.pad_token_id is None and not decoder_only:
         raise UserError(f"{where}: {name} has no padding token (pad); an encoder-decoder needs one")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if config.is_encoder_decoder and config.decoder_start_token_id is None:
-        raise UserError(f"{where}: no decoder_start_token_id in its config.json, without which it cannot begin; add it")
 
 
 def refuse_other_end(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str, name: str) -> None:
