@@ -27,7 +27,7 @@ from transformers import (
     set_seed,
 )
 
-from lib.errors import UserError
+from lib.errors import UserError, out_of_memory
 from lib.settings import Student as StudentSettings
 from lib.settings import all_students
 from lib.unfit import UNREADABLE, refuse_other_end, refuse_positions, refuse_tokenizer, refuse_unfit
@@ -226,6 +226,8 @@ def _load(auto, name: str, key: str, **how):
     try:
         return auto.from_pretrained(str(local) if local.is_dir() else name, **how)
     except UNREADABLE as error:
+        if out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())
         if isinstance(error, OSError) and how.get("use_safetensors") and "safetensors" in reason:
             raise UserError(

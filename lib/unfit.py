@@ -12,7 +12,8 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from lib.errors import UserError
 from lib.settings import Student as StudentSettings
 
-# What loading raises for a folder whose files are torn, missing or of different models.
+# What loading raises for a folder whose files are torn, missing or of different models. Where memory ran out the files
+# are none of the reason: `errors.out_of_memory`.
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import KINDS
 from tiny_world import STUDENT, data
-from transformers import BertConfig, BertForMaskedLM, GPT2Tokenizer
+from transformers import BertConfig, BertForMaskedLM, GPT2Tokenizer, T5ForConditionalGeneration
 
 from lib.errors import UserError
 from lib.student import (
@@ -308,6 +308,21 @@ def test_a_damaged_checkpoint_is_told_in_one_line(student, tmp_path, name, spoil
     assert (tmp_path / name).read_bytes() != before
     said = refusal(source=str(tmp_path), tokenizer=str(tmp_path))
     assert said.startswith(f"student.{key}: cannot load '{tmp_path}' (") and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory"), MemoryError()]
+)
+def test_too_little_memory_is_no_damage_to_a_checkpoint(student, tmp_path, monkeypatch, error):
+    student.save(tmp_path)
+
+    def load(*_, **__):
+        raise error
+
+    monkeypatch.setattr(T5ForConditionalGeneration, "from_pretrained", load)
+    with pytest.raises(type(error)) as raised:
+        new_student(STUDENT.model_copy(update={"source": str(tmp_path), "tokenizer": str(tmp_path)}), [], seed=0)
+    assert raised.value is error
 
 
 @pytest.mark.parametrize("from_scratch", [True, False])
