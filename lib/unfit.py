@@ -4,6 +4,7 @@ refuse_unfit(model, tokenizer, "student.source: 't5-small'", "student.tokenizer 
 refuse_unfit(model, tokenizer, "student.source: 'gpt2'", "student.tokenizer 't5-small'")    # passes: T5 has fewer
 refuse_other_end(model, tokenizer, "student.source: 'gpt2'", "student.tokenizer 't5-small'")    # UserError: another end
 refuse_positions(cfg.student, config)                   # UserError: more tokens a text than a GPT-2 has positions for
+refuse_no_room("explain: Tom has ...", 1000, 1024, ("student.max_target_tokens", 64))      # UserError: allowed: 960
 """
 
 from safetensors import SafetensorError
@@ -78,3 +79,25 @@ def refuse_positions(settings: StudentSettings, config: PretrainedConfig) -> Non
             f"student.max_source_tokens {source} and max_target_tokens {target}: {most}, for {settings.source!r} has "
             f"{limit} positions"
         )
+
+
+def refuse_no_room(text: str, tokens: int, room: int | None, written: tuple[str, int] | None, where: str = "") -> None:
+    """UserError where a model with learned positions has too few for a text and for what is written behind it.
+
+    tokens    of the text as the student is asked it
+    room      positions of the model; None: without end, as a T5's
+    written   decoder-only: the setting that says how much is written, and how much; None: an encoder reads alone
+    """
+    name, most = written or ("", 0)
+    if room is None or tokens + most <= room:
+        return
+    if written is None:
+        raise UserError(
+            f"{where}{text!r:.60} has {tokens} tokens; allowed: the student's {room} positions; shorten the text or "
+            "leave it out"
+        )
+    raise UserError(
+        f"{where}{name} {most}: {text!r:.60} has {tokens} tokens; allowed: {room - most}, so that what is written fits "
+        f"into the student's {room} positions; raise student.max_source_tokens of a student from scratch; for one that "
+        "is pretrained lower the limit or shorten the text"
+    )
