@@ -73,7 +73,8 @@ class LiveCurves(TrainerCallback):
 
     loss   gives the last step's, a scalar on any device; it is waited for at the points alone
 
-    The Trainer's own log, a few rows that are kept as the history, stays as it is.
+    The Trainer's own log, a few rows that are kept as the history, stays as it is. Of several processes that train one
+    run the first alone has curves to hand values to (lib/runs.py).
     """
 
     def __init__(self, curves: Curves, loss: Callable[[], torch.Tensor], steps: int):
@@ -82,7 +83,7 @@ class LiveCurves(TrainerCallback):
 
     def on_step_end(self, args, state, control, lr_scheduler=None, **kwargs):
         self._sum, self._steps = self._sum + self.loss(), self._steps + 1
-        if state.global_step % self.every == 0 and state.is_world_process_zero:
+        if state.global_step % self.every == 0:
             values = {"loss": float(self._sum) / self._steps}
             values |= {} if lr_scheduler is None else {"learning_rate": lr_scheduler.get_last_lr()[0]}
             self.curves.add(state.global_step, values)
@@ -91,7 +92,7 @@ class LiveCurves(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         names = {"grad_norm": "grad_norm", "eval_accuracy": "accuracy"}
         values = {new: float(logs[old]) for old, new in names.items() if old in logs}
-        if values and state.is_world_process_zero:  # at the end the Trainer also logs how long it took
+        if values:  # at the end the Trainer also logs how long it took
             self.curves.add(state.global_step, values)
 
 

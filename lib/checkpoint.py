@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from lib.errors import UserError
+from lib.errors import UserError, out_of_memory
 from lib.settings import TaskName
 from lib.student import Student, load_student
 from lib.unfit import UNREADABLE, refuse_other_end, refuse_unfit
@@ -62,7 +62,7 @@ def open_checkpoint(folder: Path | str, task: str | None = None) -> Finished:
 
     task     the name of its task, where the folder does not say
     Raises UserError for a folder that is none of the three kinds, for weights in pickle files alone, for a recipe of
-    another model, and for a tokenizer that does not fit the model.
+    another model, and for a tokenizer that does not fit the model; running out of memory is raised as it is.
     """
     folder = Path(folder).expanduser()
     own = folder / "student" if (folder / "student").is_dir() else folder
@@ -93,6 +93,8 @@ def _loaded(folder: Path) -> Student:
     except UserError:
         raise
     except UNREADABLE as error:
+        if out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())
         raise UserError(f"{folder}: cannot be loaded as a student ({reason:.160})") from None
 

@@ -1,4 +1,4 @@
-"""The one exception that is shown without a traceback."""
+"""The one exception that is shown without a traceback, and which errors say that memory ran out."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,11 @@ class UserError(ValueError):
 
     The message is one line and names the file or row, the value given and what is allowed.
     """
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that: on a GPU it has a class of its own, on a CPU or of a mapped file only its words."""
+    words = "can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory"
+    # torch.OutOfMemoryError by its name: for what reads settings alone, torch is long to import
+    own = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return own or any(w in str(error).lower() for w in words)

@@ -14,7 +14,6 @@ import torch
 from lib import draws
 from lib.decoding import MOST_ROWS, Drawing, decode
 from lib.encoding import Encoded, collator, source_ids, target_ids
-from lib.errors import UserError
 from lib.examples import PREDICT
 from lib.forward import task_nll, to_device
 from lib.losses import mean_by_row
@@ -22,6 +21,9 @@ from lib.mishaps import as_memory_allows
 from lib.records import VERDICTS
 from lib.stops import before_stop, runs_on
 from lib.student import Student
+from lib.unfit import refuse_no_room
+
+LIMITS = "student.max_label_tokens or max_target_tokens"  # the settings that say how much is written
 
 
 class Written(NamedTuple):
@@ -77,7 +79,7 @@ def verdict_probabilities(student: Student, judged: Sequence[str], batch: int = 
     student.model.eval()
     targets = target_ids(student.tokenizer, VERDICTS, student.decoder_only)
     sources = source_ids(student.tokenizer, [PREDICT + text for text in judged], student.decoder_only)
-    _refuse_too_long(student, judged, sources, max(map(len, targets)))
+    _refuse_too_long(student, judged, sources, ("a verdict of", max(map(len, targets))))
     log_p = np.zeros((len(sources), len(VERDICTS)))
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     planned = (order[start : start + batch] for start in range(0, len(order), batch))
@@ -118,7 +120,7 @@ def _read_once(batch: dict, n: int) -> dict:
 def _asked(student: Student, sources: Sequence[str], max_tokens: int) -> list[list[int]]:
     """Inputs as ids, refused where there is no room to write behind them."""
     ids = source_ids(student.tokenizer, sources, student.decoder_only)
-    _refuse_too_long(student, sources, ids, max_tokens)
+    _refuse_too_long(student, sources, ids, (LIMITS, max_tokens))
     return ids
 
 
@@ -136,21 +138,8 @@ def _written(student: Student, rows: Sequence[list[int]]) -> list[Written]:
     return found
 
 
-def _refuse_too_long(student: Student, sources: Sequence[str], ids: Sequence[list[int]], max_tokens: int) -> None:
+def _refuse_too_long(student: Student, sources: Sequence[str], ids: Sequence[list[int]], limit: tuple[str, int]):
     """A model with learned positions cannot write beyond the last of them; one with an encoder not read beyond it."""
-    positions = getattr(student.model.config, "max_position_embeddings", None)
-    if positions is None:
-        return
+    room = getattr(student.model.config, "max_position_embeddings", None)
     for source, own in zip(sources, ids):
-        if not student.decoder_only and len(own) > positions:
-            raise UserError(
-                f"student.max_source_tokens: {source!r:.60} has {len(own)} tokens; allowed: the student's {positions} "
-                "positions; shorten the text"
-            )
-        if student.decoder_only and len(own) + max_tokens > positions:
-            raise UserError(
-                f"student.max_source_tokens: {source!r:.60} has {len(own)} tokens; with {max_tokens} to be written at "
-                f"most {positions - max_tokens} of the student's {positions} positions are left for it; "
-                "raise it for a student from scratch; for a pretrained one, whose positions are fixed, "
-                f"lower max_label_tokens or max_target_tokens, whichever is {max_tokens}, or shorten the question"
-            )
+        refuse_no_room(source, len(own), room, limit if student.decoder_only else None)

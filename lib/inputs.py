@@ -46,7 +46,7 @@ def refuse_mistakes(config: Config) -> None:
     """UserError for names and numbers that a later stage would refuse, before an earlier one costs anything.
 
     Strategies; similarity; students; arms, what they name and whether there will be enough to feed them; findings;
-    the headline.
+    the arms that are named for the headline, the cases and the likeness to the teacher.
     """
     for key, specs in (("strategies", config.slc.strategies), ("refine.chains", config.slc.refine.chains)):
         for spec in specs:
@@ -66,8 +66,9 @@ def refuse_mistakes(config: Config) -> None:
     for title, finding in config.ablate.findings.items():
         if mistake := _misplaced(finding, arms):
             raise UserError(f"params.yaml: ablate.findings: {title!r}: {mistake}")
-    if config.train.headline not in arms:
-        raise UserError(f"params.yaml: train.headline: no arm {config.train.headline!r}; arms: {', '.join(arms)}")
+    for key, name, there in _named_arms(config, arms):
+        if not there:
+            raise UserError(f"params.yaml: {key}: no arm {name!r}; arms: {', '.join(arms)}")
 
 
 def _misnamed(recipe: Recipe, config: Config, students: Collection[str]) -> str | None:
@@ -113,9 +114,25 @@ def _misplaced(finding: Finding, arms: Collection[str]) -> str | None:
         if key not in allowed:
             return f"no recipe has a key {key!r}; allowed: {', '.join(allowed)}"
     for name in finding.arms:
-        if name not in arms and f"{name} (H)" not in arms:
+        if not _ran(name, arms):
             return f"no arm {name!r}; arms: {', '.join(arms)}"
     return None
+
+
+def _named_arms(config: Config, arms: Collection[str]) -> list[tuple[str, str, bool]]:
+    """(key, arm, whether there is such an arm) of single arms that settings name.
+
+    Headline and likeness name them as they are shown, "1 CoT (H)"; the cases may leave out " (H)", as findings may.
+    """
+    cases, exact = config.ablate.cases, [("train.headline", config.train.headline)]
+    exact += [("ablate.alike", name) for name in config.ablate.alike]
+    either = [("ablate.cases.baseline", cases.baseline), ("ablate.cases.method", cases.method or cases.baseline)]
+    return [(key, name, name in arms) for key, name in exact] + [(key, name, _ran(name, arms)) for key, name in either]
+
+
+def _ran(name: str, arms: Collection[str]) -> bool:
+    """Whether there is an arm of this name, or one of its name with gold labels."""
+    return name in arms or f"{name} (H)" in arms
 
 
 def inputs_of(config: Config) -> dict[str, list[Path]]:

@@ -14,6 +14,7 @@ from lib.examples import EXPLAIN, PREDICT, Example
 from lib.planning import Run
 from lib.records import VERDICTS
 from lib.student import Student, decoder_only, positions
+from lib.unfit import refuse_no_room
 from lib.words import unknown
 
 READ_AT_ONCE = 10_000  # texts whose ids exist at one time
@@ -161,17 +162,8 @@ def _refuse_long_questions(run: Run, reader: _Reader) -> None:
         return
     for text, name, most in _asked(run, reader):
         [tokens] = reader.sources([text])
-        if not reader.decoder_only and tokens > room:
-            raise UserError(
-                f"arm {run.arm!r}: {text!r:.60} has {tokens} tokens, which the student is asked; allowed: its {room} "
-                "positions; shorten the question or leave it out"
-            )
-        if reader.decoder_only and tokens + most > room:
-            raise UserError(
-                f"arm {run.arm!r}: {name} {most}: {text!r:.60} has {tokens} tokens, and the student {room} positions "
-                f"for it and what is written; allowed: {room - most}; raise student.max_source_tokens of a student "
-                "from scratch, lower the limit of one that is pretrained"
-            )
+        written = (name, most) if reader.decoder_only else None
+        refuse_no_room(text, tokens, room, written, f"arm {run.arm!r}: ")
 
 
 def _asked(run: Run, reader: _Reader) -> list[tuple[str, str, int]]:

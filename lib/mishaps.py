@@ -12,10 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 from lib.encoding import Encoded
-from lib.errors import UserError
+from lib.errors import UserError, out_of_memory
 from lib.records import write_json
 from lib.schedule import passes
 from lib.student import Student
@@ -112,12 +110,6 @@ def _unless_out_of_memory(work: Callable, rows: list[int]):
         if not out_of_memory(error):
             raise
         return None
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that: on a GPU it has a class of its own, on a CPU only its words."""
-    words = "can't allocate memory", "not enough memory", "out of memory"
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error).lower() for w in words)
 
 
 def _what_to_lower(batch: int, budget: int | None, checkpointing: bool, examples: Sequence[Encoded]) -> tuple[str, str]:

@@ -12,8 +12,8 @@ import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from lib.encoding import Encoded, step_collator
+from lib.errors import out_of_memory
 from lib.forward import batch_loss, computed, in_precision, to_device
-from lib.mishaps import out_of_memory
 from lib.schedule import batches
 from lib.student import Student, best_device
 from lib.training import Plan

@@ -33,8 +33,9 @@ Means = dict[str, tuple[float, float]]  # mean tokens of an example of each phas
 RECIPE_VERSION = 2
 # The settings of section `train` that a run's outcome depends on, besides its recipe, its seed and its precision. How a
 # step is cut and computed (pass_tokens, checkpointing, compile) decides no more than how numbers are rounded.
-RUN_SETTINGS = {"batch", "bucket", "keep", "learning_rate", "optimizer", "patience", "reduction", "validations"}
-RUN_SETTINGS |= {"warmup_steps"}
+RUN_SETTINGS = {
+    "batch", "bucket", "keep", "learning_rate", "optimizer", "patience", "reduction", "validations", "warmup_steps",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

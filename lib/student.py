@@ -27,10 +27,10 @@ from transformers import (
     set_seed,
 )
 
-from lib.errors import UserError
+from lib.errors import UserError, out_of_memory
 from lib.settings import Student as StudentSettings
 from lib.settings import all_students
-from lib.unfit import UNREADABLE, refuse_other_end, refuse_positions, refuse_unfit
+from lib.unfit import UNREADABLE, refuse_other_end, refuse_positions, refuse_tokenizer, refuse_unfit
 from lib.words import continuing_tokenizer, tidy, words_tokenizer
 
 __all__ = [
@@ -120,7 +120,7 @@ def positions(settings: StudentSettings) -> int | None:
 def make_tokenizer(settings: StudentSettings, texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """The tokenizer named in the settings, or one of words and punctuation marks trained on `texts`.
 
-    A decoder-only student's without a padding token pads with its end token; padding is masked everywhere.
+    Raises UserError for one that cannot be loaded, is slow, or has no end or no padding (`unfit.refuse_tokenizer`).
     """
     if settings.tokenizer == "words" and settings.source != "scratch":
         raise UserError(
@@ -135,10 +135,7 @@ def make_tokenizer(settings: StudentSettings, texts: Iterable[str]) -> PreTraine
             f"student.tokenizer: {settings.tokenizer!r} is slow: it cannot tell where in a text a token stands; "
             "give one with a tokenizer.json"
         )
-    if tokenizer.eos_token_id is None:
-        raise UserError(f"student.tokenizer: {settings.tokenizer!r} has no end token (eos); a student must know one")
-    if tokenizer.pad_token_id is None and decoder_only(settings):
-        tokenizer.pad_token = tokenizer.eos_token
+    refuse_tokenizer(tokenizer, decoder_only(settings), "student.tokenizer", repr(settings.tokenizer))
     return tokenizer
 
 
@@ -229,6 +226,8 @@ def _load(auto, name: str, key: str, **how):
     try:
         return auto.from_pretrained(str(local) if local.is_dir() else name, **how)
     except UNREADABLE as error:
+        if out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())
         if isinstance(error, OSError) and how.get("use_safetensors") and "safetensors" in reason:
             raise UserError(

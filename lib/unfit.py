@@ -4,6 +4,7 @@ refuse_unfit(model, tokenizer, "student.source: 't5-small'", "student.tokenizer 
 refuse_unfit(model, tokenizer, "student.source: 'gpt2'", "student.tokenizer 't5-small'")    # passes: T5 has fewer
 refuse_other_end(model, tokenizer, "student.source: 'gpt2'", "student.tokenizer 't5-small'")    # UserError: another end
 refuse_positions(cfg.student, config)                   # UserError: more tokens a text than a GPT-2 has positions for
+refuse_no_room("explain: Tom has ...", 1000, 1024, ("student.max_target_tokens", 64))      # UserError: allowed: 960
 """
 
 from safetensors import SafetensorError
@@ -12,14 +13,14 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from lib.errors import UserError
 from lib.settings import Student as StudentSettings
 
-# What loading raises for a folder whose files are torn, missing or of different models.
+# What loading raises for a folder whose files are torn, missing or of different models. Where memory ran out the files
+# are none of the reason: `errors.out_of_memory`.
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
 def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str, name: str) -> None:
-    """UserError for a tokenizer that is not the model's, or lacks an end or padding, and for no token to begin with.
+    """UserError for a tokenizer that is not the model's or that no student can use, and for no token to begin with.
 
-    A decoder-only student's tokenizer without a padding token is given its end token: padding is masked everywhere.
     where, name   the model and its tokenizer, as the message calls them
     """
     config = model.config
@@ -29,14 +30,22 @@ def refuse_unfit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, whe
             f"{where}: {name} has {len(tokenizer)} tokens, the model only {known}; "
             "give the tokenizer that the model was made with"
         )
+    refuse_tokenizer(tokenizer, not config.is_encoder_decoder, where, name)
+    if config.is_encoder_decoder and config.decoder_start_token_id is None:
+        raise UserError(f"{where}: no decoder_start_token_id in its config.json, without which it cannot begin; add it")
+
+
+def refuse_tokenizer(tokenizer: PreTrainedTokenizerFast, decoder_only: bool, where: str, name: str) -> None:
+    """UserError for a tokenizer that lacks an end or padding, whatever the model, one from scratch as well.
+
+    A decoder-only student's without a padding token is given its end token: padding is masked everywhere.
+    """
     if tokenizer.eos_token_id is None:
         raise UserError(f"{where}: {name} has no end token (eos), so nothing it writes would end")
-    if tokenizer.pad_token_id is None and config.is_encoder_decoder:
+    if tokenizer.pad_token_id is None and not decoder_only:
         raise UserError(f"{where}: {name} has no padding token (pad); an encoder-decoder needs one")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if config.is_encoder_decoder and config.decoder_start_token_id is None:
-        raise UserError(f"{where}: no decoder_start_token_id in its config.json, without which it cannot begin; add it")
 
 
 def refuse_other_end(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str, name: str) -> None:
@@ -70,3 +79,25 @@ def refuse_positions(settings: StudentSettings, config: PretrainedConfig) -> Non
             f"student.max_source_tokens {source} and max_target_tokens {target}: {most}, for {settings.source!r} has "
             f"{limit} positions"
         )
+
+
+def refuse_no_room(text: str, tokens: int, room: int | None, written: tuple[str, int] | None, where: str = "") -> None:
+    """UserError where a model with learned positions has too few for a text and for what is written behind it.
+
+    tokens    of the text as the student is asked it
+    room      positions of the model; None: without end, as a T5's
+    written   decoder-only: the setting that says how much is written, and how much; None: an encoder reads alone
+    """
+    name, most = written or ("", 0)
+    if room is None or tokens + most <= room:
+        return
+    if written is None:
+        raise UserError(
+            f"{where}{text!r:.60} has {tokens} tokens; allowed: the student's {room} positions; shorten the text or "
+            "leave it out"
+        )
+    raise UserError(
+        f"{where}{name} {most}: {text!r:.60} has {tokens} tokens; allowed: {room - most}, so that what is written fits "
+        f"into the student's {room} positions; raise student.max_source_tokens of a student from scratch; for one that "
+        "is pretrained lower the limit or shorten the text"
+    )

@@ -82,9 +82,9 @@ def test_the_terminal_hears_of_a_run_now_and_then(monkeypatch):
     ]
 
 
-def heard_of(steps: int, of: int, process_zero: bool = True) -> list[tuple[int, dict]]:
+def heard_of(steps: int, of: int) -> list[tuple[int, dict]]:
     """What curves are given in so many of a phase's steps; the loss of step n is n."""
-    heard, now = [], SimpleNamespace(global_step=0, is_world_process_zero=process_zero)
+    heard, now = [], SimpleNamespace(global_step=0)
     curves = SimpleNamespace(add=lambda step, values: heard.append((step, values)))
     live = LiveCurves(curves, lambda: torch.tensor(float(now.global_step)), of)
     rate = SimpleNamespace(get_last_lr=lambda: [0.5])
@@ -102,7 +102,3 @@ def test_a_point_of_a_long_curve_is_the_mean_of_the_steps_since_the_last():
 
 def test_a_short_curve_has_a_point_a_step():
     assert [(step, row["loss"]) for step, row in heard_of(2, of=2)[:2]] == [(1, 1.0), (2, 2.0)]
-
-
-def test_one_of_several_processes_speaks():
-    assert heard_of(4, of=4, process_zero=False) == []

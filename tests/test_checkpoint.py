@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lib import checkpoint
 from lib.checkpoint import BARE, open_checkpoint
 from lib.errors import UserError
 from lib.words import continuing_tokenizer, words_tokenizer
@@ -151,3 +152,15 @@ def test_without_an_end_nothing_is_read(run):
     tokenizer.save_pretrained(run / "student")
     with pytest.raises(UserError, match="no end token"):
         open_checkpoint(run)
+
+
+def test_too_little_memory_is_no_damage_to_a_checkpoint(run, monkeypatch):
+    error = torch.OutOfMemoryError("CUDA")
+
+    def load(folder):
+        raise error
+
+    monkeypatch.setattr(checkpoint, "load_student", load)
+    with pytest.raises(torch.OutOfMemoryError) as raised:
+        open_checkpoint(run)
+    assert raised.value is error

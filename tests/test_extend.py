@@ -145,7 +145,9 @@ def test_loss(copy):
 import torch
 from lib.config import load_config
 from lib.forward import TaskStates, _share
+from lib.inputs import refuse_mistakes
 from lib.losses import reduce_nll, token_weights
+refuse_mistakes(load_config("params/sums.yaml"))
 nll, rows = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 1, 1])
 print(reduce_nll(nll, rows, 2, "sums").item(), (token_weights(rows, 2, "sums") * nll).sum().item())
 passed = TaskStates(torch.zeros(2, 1), torch.zeros(2), torch.zeros(2), 1)
@@ -162,10 +164,12 @@ def test_task(copy):
 from collections import Counter
 from statistics import mean
 from lib.config import load_config
+from lib.inputs import refuse_mistakes
 from lib.sampling import rationale_asks
 from lib.tasks import get_task, load_splits
 from lib.teacher import open_teacher
 cfg = load_config("params/crates.yaml")
+refuse_mistakes(cfg)
 task, splits = get_task(cfg.task), load_splits(cfg.task, cfg.tasks, cfg.data)
 print(dict(sorted(Counter(q.split for q in splits.questions).items())))
 print({s: n for s, n in sorted(task.data_set.sizes.items())})
@@ -188,10 +192,12 @@ def test_teacher(copy):
     apply("teacher", copy)
     asked = """
 from lib.config import load_config
+from lib.inputs import refuse_mistakes
 from lib.sampling import rationale_asks
 from lib.tasks import get_task, load_splits
 from lib.teacher import open_teacher
 cfg = load_config("params/terse.yaml")
+refuse_mistakes(cfg)
 task, questions = get_task(cfg.task), load_splits(cfg.task, cfg.tasks, cfg.data).of("validation")
 teacher, plain = open_teacher(cfg.teacher), open_teacher(load_config().teacher)
 print(teacher.identity != plain.identity, cfg.teacher.kind)

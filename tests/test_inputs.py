@@ -268,13 +268,22 @@ def test_a_finding_of_what_is_not_there_is_refused(finding, said):
 
 def test_with_gold_labels_alone_findings_name_their_arms_as_ever():
     finding = {"x": "rationales", "arms": ["1 CoT", "5 CoTs"]}
-    gold = {"train__labels": ["gold"], "train__headline": "1 CoT (H)"}
+    gold = {"train__labels": ["gold"], "train__headline": "1 CoT (H)", "ablate__alike": ["1 CoT (H)"]}
     assert mistaken(**gold, ablate__findings={"Mine": finding}) == ""
 
 
-def test_a_headline_that_no_arm_has_is_refused():
-    said = mistaken(train__headline="6 CoTs")
-    assert said.startswith("params.yaml: train.headline: no arm '6 CoTs'; arms: standard, 1 CoT, ")
+@pytest.mark.parametrize("key", ["train.headline", "ablate.alike", "ablate.cases.baseline", "ablate.cases.method"])
+def test_a_named_arm_that_there_is_not_is_refused(key):
+    given = ["1 CoT", "6 CoTs"] if key == "ablate.alike" else "6 CoTs"
+    said = mistaken(**{key.replace(".", "__"): given})
+    assert said.startswith(f"params.yaml: {key}: no arm '6 CoTs'; arms: standard, 1 CoT, ")
+
+
+def test_what_is_alike_is_named_as_it_is_shown_and_the_cases_either_way():
+    gold = {"train__labels": ["gold"], "train__headline": "1 CoT (H)"}
+    assert "ablate.alike: no arm '1 CoT'; arms: standard (H), 1 CoT (H), " in mistaken(**gold, ablate__alike=["1 CoT"])
+    for name in ("5 CoTs", "5 CoTs (H)"):
+        assert mistaken(**gold, ablate__alike=["1 CoT (H)"], ablate__cases__method=name) == ""
 
 
 def test_mistakes_are_found_without_loading_what_trains():

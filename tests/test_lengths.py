@@ -129,7 +129,7 @@ def test_a_held_out_question_must_leave_a_decoder_room_to_write(arm, written):
         if not extra:
             refuse_unfit_runs(planned)
             continue
-        with pytest.raises(UserError, match=rf"_tokens {written}: .* has {105 - written} tokens, .* 104 positions"):
+        with pytest.raises(UserError, match=rf"_tokens {written}: .* has {105 - written} tokens; .* 104 positions"):
             refuse_unfit_runs(planned)
 
 
@@ -142,7 +142,7 @@ def test_a_question_beyond_an_encoders_learned_positions_is_refused_before_train
         if room == longest:
             refuse_unfit_runs(planned)
             continue
-        with pytest.raises(UserError, match=rf"has {longest} tokens, which the student is asked; allowed: its {room} "):
+        with pytest.raises(UserError, match=rf"^arm 'CoT': .* has {longest} tokens; allowed: the student's {room} "):
             refuse_unfit_runs(planned)
 
 

@@ -11,6 +11,7 @@ from lib.encoding import encode
 from lib.errors import UserError
 from lib.planning import Run, plan_runs, recipe_keys, student_keys, train_keys
 from lib.records import Refined
+from lib.settings import Train
 
 STUDENTS = {"base": STUDENT}
 PAPER = {
@@ -114,19 +115,32 @@ def test_a_name_or_comparison_is_no_part_of_a_runs_id():
     assert [run.id for run in runs({"b": {"rationales": 3}, "c": {"explain": False}, "a": {}})][::2] == ids[::-1]
 
 
-@pytest.mark.parametrize(
-    "change", [
-        {"workers": 7}, {"unfed": "skip"}, {"headline": "other"}, {"labels": ["gold"]}, {"self_eval_steps": 9},
-        {"checkpointing": True},
-        {"pass_tokens": 99},
-        {"compile": True},
-    ],
-)  # fmt: skip
-def test_what_does_not_change_training_is_no_part_of_a_runs_id(change):
+# Settings of section `train` that decide nothing, or no more than how numbers are rounded, each with another value.
+DECIDE_NOTHING = {
+    "workers": 7, "unfed": "skip", "headline": "other", "backend": "ray", "devices": 2,
+    "checkpointing": True, "pass_tokens": 99, "compile": True,
+}  # fmt: skip
+ELSEWHERE = {"labels": ["gold"], "self_eval_steps": 9}  # make arms of their own; of an arm with self-evaluation
+
+
+@pytest.mark.parametrize("key", [*DECIDE_NOTHING, *ELSEWHERE])
+def test_what_does_not_change_training_is_no_part_of_a_runs_id(key):
+    change = {key: (DECIDE_NOTHING | ELSEWHERE)[key]}
     assert one({}, **change).id == one({}).id
 
 
-@pytest.mark.parametrize("change", [{"keep": "last"}, {"patience": 2}, {"precision": "bf16"}, {"bucket": 1}])
+def test_each_setting_of_training_is_hashed_or_known_to_decide_nothing():
+    """Seeds and arms are runs: the seed and the recipe of each are hashed by themselves."""
+    hashed = train_keys(TRAIN).keys() | recipe_keys(one({}).recipe).keys()
+    assert Train.model_fields.keys() - hashed == {*DECIDE_NOTHING, "seeds", "arms"}
+
+
+@pytest.mark.parametrize(
+    "change", [
+        {"keep": "last"}, {"patience": 2}, {"precision": "bf16"}, {"bucket": 1}, {"batch": 3}, {"learning_rate": 0.01},
+        {"optimizer": "adamw"}, {"reduction": "tokens"}, {"validations": 1}, {"warmup_steps": 0},
+    ],
+)  # fmt: skip
 def test_a_setting_that_changes_what_is_learned_is_part_of_the_id(change):
     assert one({}, **change).id != one({}).id
     assert train_keys(TRAIN.model_copy(update=change)) == train_keys(TRAIN) | change

@@ -94,6 +94,16 @@ def test_its_curves_lie_under_its_name(tmp_path, scratch):
     assert found == {f"{name}/phase 1", f"{name}/phase 2"}
 
 
+@pytest.mark.parametrize(("rank", "name"), [(0, "1 CoT, seed 0"), (1, None)])
+def test_the_first_of_several_processes_alone_has_curves(tmp_path, monkeypatch, rank, name):
+    heard = []
+    monkeypatch.setattr(runs_module, "fit", lambda *args: heard.append(args[-1]))
+    monkeypatch.setattr(runs_module.distributed, "rank", lambda: rank)
+    [run] = runs({"1 CoT": {}})
+    runs_module._fit(None, run, run.reasoning_phase, 2, tmp_path / "2")
+    assert [curves and curves.name for curves in heard] == [name]
+
+
 def test_nothing_that_differs_between_machines_or_names_is_kept(finished):
     for result in finished:
         assert set(content(result.folder)) >= {"metrics.json", "predictions.jsonl", "recipe.json"}

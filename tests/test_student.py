@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import KINDS
 from tiny_world import STUDENT, data
-from transformers import BertConfig, BertForMaskedLM, GPT2Tokenizer
+from transformers import BertConfig, BertForMaskedLM, GPT2Tokenizer, T5ForConditionalGeneration
 
 from lib.errors import UserError
 from lib.student import (
@@ -310,14 +310,38 @@ def test_a_damaged_checkpoint_is_told_in_one_line(student, tmp_path, name, spoil
     assert said.startswith(f"student.{key}: cannot load '{tmp_path}' (") and "\n" not in said
 
 
-def test_an_encoder_decoder_without_a_padding_token_is_refused(student, tmp_path):
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory"), MemoryError()]
+)
+def test_too_little_memory_is_no_damage_to_a_checkpoint(student, tmp_path, monkeypatch, error):
     student.save(tmp_path)
+
+    def load(*_, **__):
+        raise error
+
+    monkeypatch.setattr(T5ForConditionalGeneration, "from_pretrained", load)
+    with pytest.raises(type(error)) as raised:
+        new_student(STUDENT.model_copy(update={"source": str(tmp_path), "tokenizer": str(tmp_path)}), [], seed=0)
+    assert raised.value is error
+
+
+@pytest.mark.parametrize("from_scratch", [True, False])
+@pytest.mark.parametrize(
+    ("lacking", "architecture", "said"),
+    [
+        ("pad_token", "t5", "has no padding token (pad); an encoder-decoder needs one"),
+        ("eos_token", "t5", "has no end token (eos), so nothing it writes would end"),
+        ("eos_token", "gpt2", "has no end token (eos), so nothing it writes would end"),
+    ],
+)
+def test_a_named_tokenizer_must_end_and_pad(student, continuing, tmp_path, lacking, architecture, said, from_scratch):
+    (student if architecture == "t5" else continuing).save(tmp_path)
     tokenizer = words_tokenizer(TEXTS)
-    tokenizer.pad_token = None
+    setattr(tokenizer, lacking, None)
     tokenizer.save_pretrained(tmp_path)
-    assert "has no padding token (pad); an encoder-decoder needs one" in refusal(
-        source=str(tmp_path), tokenizer=str(tmp_path)
-    )
+    source = "scratch" if from_scratch else str(tmp_path)
+    refused = refusal(source=source, architecture=architecture, tokenizer=str(tmp_path))
+    assert refused == f"student.tokenizer: '{tmp_path}' {said}"
 
 
 def test_a_name_that_the_hub_does_not_give_says_what_to_do(monkeypatch):

@@ -7,7 +7,7 @@ from tiny import KINDS
 from tiny_world import STUDENT
 
 from lib.errors import UserError
-from lib.unfit import refuse_other_end, refuse_positions, refuse_unfit
+from lib.unfit import refuse_no_room, refuse_other_end, refuse_positions, refuse_unfit
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,3 +85,25 @@ def test_an_encoder_decoders_targets_need_room_for_two_start_tokens():
     refuse_positions(long, positions(True, 65))
     with pytest.raises(UserError, match="at most 64 and 62"):
         refuse_positions(long, positions(True, 64))
+
+
+LIMIT = "student.max_target_tokens", 64
+
+
+@pytest.mark.parametrize(
+    ("tokens", "room", "written", "said"),
+    [
+        (10**6, None, LIMIT, None),
+        (960, 1024, LIMIT, None),
+        (961, 1024, LIMIT, "here: student.max_target_tokens 64: 'long' has 961 tokens; allowed: 960, so that what is "),
+        (1024, 1024, None, None),
+        (1025, 1024, None, "here: 'long' has 1025 tokens; allowed: the student's 1024 positions; shorten"),
+    ],
+)
+def test_a_text_needs_positions_and_behind_it_what_a_decoder_writes(tokens, room, written, said):
+    if said is None:
+        refuse_no_room("long", tokens, room, written, "here: ")
+        return
+    with pytest.raises(UserError) as error:
+        refuse_no_room("long", tokens, room, written, "here: ")
+    assert str(error.value).startswith(said)
