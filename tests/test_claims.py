@@ -95,6 +95,14 @@ def test_a_claim_whose_records_are_missing_says_which_run_would_tell(records):
     assert one.note.endswith("comparisons.csv has no row x against y")
 
 
+def test_the_same_runs_are_shown_and_not_waited_for(records):
+    table = paths.REPORTS / "tables" / "05_ablate" / "comparisons.csv"
+    table.write_text(table.read_text(encoding="utf-8") + "a,d,the same runs\n", encoding="utf-8")
+    one = found(claim(pairs(["a", "b"], ["a", "d"])))
+    assert (one.verdict, one.note) == (UNSURE, "")
+    assert one.results[1] == "a against d: the same runs, nothing to compare (default)"
+
+
 def test_what_is_there_is_shown_and_what_is_not_is_named(records):
     one = found(claim(pairs(["a", "b"], ["a", "z"])))
     assert (one.verdict, len(one.results)) == (NOT_RUN, 1)  # what is there supports it, but it is not all
