@@ -1,11 +1,12 @@
 """Case studies: where the baseline's rationale goes wrong and the method's does not, and the reverse, side by side.
 
-    case_studies(results, data, cfg.ablate.cases, cfg.train.headline, "05_ablate", NOTE)    # two tables, HTML
+    case_studies(results, data, cfg.ablate, cfg.train.headline, "05_ablate", NOTE)    # three tables, HTML
 
 A case is a test question answered by the students of one seed. A rationale goes wrong if the task's verifier refutes a
 step of it, or if it does not arrive at the right answer; without a verifier the answer alone decides. All cases are
-counted. Those that are shown are the first by a hash of `ablate.cases.seed`, the question and the students' seed: no
-one picks them, and the order is the same for other arms.
+counted, and the two arms' shares of rationales that go wrong are compared over them. Those that are shown are the first
+by a hash of `ablate.cases.seed`, the question and the students' seed: no one picks them, and the order is the same for
+other arms.
 """
 
 from collections.abc import Sequence
@@ -14,13 +15,13 @@ from html import escape
 import pandas as pd
 from IPython.display import HTML
 
-from lib import tables
+from lib import statistics, tables
 from lib.comparison import by_arm
 from lib.draws import draw
 from lib.material import Data
 from lib.records import Question
 from lib.runs import Result
-from lib.settings import Cases
+from lib.settings import Ablate, Cases
 from lib.tasks import Task
 
 # Which of the two went wrong, (baseline, method) -> in words; the first two are shown.
@@ -34,26 +35,33 @@ SHOWN = tuple(KINDS.values())[:2]
 
 
 def case_studies(
-    results: Sequence[Result], data: Data, settings: Cases, headline: str, stage: str, note: str | None = None
+    results: Sequence[Result], data: Data, ablate: Ablate, headline: str, stage: str, note: str | None = None
 ) -> HTML:
-    """The counts of all kinds, and `settings.count` drawn cases of each of the two kinds in which one goes wrong.
+    """The counts of all kinds, and `cases.count` drawn cases of each of the two kinds in which one goes wrong.
 
     headline   the method where the settings name none
-    writes     tables/<stage>/case_counts and cases: kind, question, seed and what both wrote, a row a case shown
+    writes     tables/<stage>/case_counts; case_difference; and cases: kind, question, seed and what both wrote, a row
+               a case shown
     Where an arm was not run, or writes no rationales, the caption says so and nothing is counted.
     """
-    groups = by_arm(results)
+    settings, groups = ablate.cases, by_arm(results)
     names = _as_run(settings.baseline, groups), _as_run(settings.method or headline, groups)
     reason = _why_not(names, groups)
     found = pd.DataFrame(columns=COLUMNS) if reason else cases([groups[name] for name in names], data.task)
     chosen = drawn(found, settings.count, settings.seed)
     counts = tables.save_table(counted(found), "case_counts", _caption(names, found, reason, data.task), stage, note)
+    tested = difference(found, ablate.alpha, ablate.bootstrap)
+    caption = f"Share of rationales that go wrong, the method's less the baseline's, with its {1 - ablate.alpha:.0%} "
+    caption += "interval: bootstrap of seeds and questions, paired."
+    shares = dict.fromkeys(SHARES, tables.percent)
+    less = tables.save_table(tested, "case_difference", caption, stage, note, shares | {"p": statistics.p_text})
     tables.save_table(_as_rows(chosen, data), "cases", _rule(settings, chosen), stage, note)
     shown = [_section(kind, chosen[chosen.kind == kind], names, data) for kind in SHOWN]
-    return HTML("\n".join([counts.data, f"<p>{escape(_rule(settings, chosen))}</p>", *shown]))
+    return HTML("\n".join([counts.data, less.data, f"<p>{escape(_rule(settings, chosen))}</p>", *shown]))
 
 
 COLUMNS = ["kind", "question_id", "seed", "baseline", "method"]
+SHARES = ["baseline", "method", "difference", "low", "high"]
 
 
 def cases(groups: Sequence[Sequence[Result]], task: Task) -> pd.DataFrame:
@@ -84,6 +92,25 @@ def counted(found: pd.DataFrame) -> pd.DataFrame:
     counts = [int((found.kind == kind).sum()) for kind in KINDS.values()]
     shares = [tables.percent(n / len(found)) if len(found) else tables.DASH for n in counts]
     return pd.DataFrame({"rationales": KINDS.values(), "cases": counts, "share": shares})
+
+
+def difference(found: pd.DataFrame, alpha: float, draws: int) -> pd.DataFrame:
+    """How much more often the method's rationale goes wrong than the baseline's; below 0: less often.
+
+    found     rows of `cases`
+    returns   one row, "goes wrong": both shares, their difference with its interval and p, seeds and questions; none
+              of fewer than two questions, which tell nothing
+    """
+    columns = ["rationales", *SHARES, "p", "seeds", "questions"]
+    if found.question_id.nunique() < 2:
+        return pd.DataFrame(columns=columns)
+    wrong = found[["baseline", "method"]].map(goes_wrong).astype(float).join(found[["seed", "question_id"]])
+    baseline, method = (
+        wrong.pivot(index="seed", columns="question_id", values=role) for role in ("baseline", "method")
+    )
+    less = statistics.paired_bootstrap(method, baseline, draws, alpha=alpha)
+    shares = [wrong.baseline.mean(), wrong.method.mean(), less.mean, less.low, less.high]
+    return pd.DataFrame([["goes wrong", *shares, less.p, less.n_seeds, less.n_questions]], columns=columns)
 
 
 def _as_run(name: str, groups: dict[str, list[Result]]) -> str:

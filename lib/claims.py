@@ -133,12 +133,13 @@ def outcome_of(test: Mapping[str, Any]) -> Outcome:
 
 
 def size(test: Mapping[str, Any]) -> str:
-    """Of how much a test's results are: test questions and seeds, or scored rationales."""
+    """Of how much a test's results are: test questions and seeds, or scored rationales, or questions of theirs."""
     folder = evidence.folder_of(test["profile"])
     record = test.get("level", {})
     if str(record.get("table", "")).startswith("03_slc"):
         row = evidence.row_of(folder / "tables" / f"{record['table']}.csv", record["row"])
-        return f"{int(row.get('rationales') or row['n']):,} rationales"
+        of = next(name for name in ("rationales", "n", "questions") if row.get(name))
+        return f"{int(row[of]):,} {'questions' if of == 'questions' else 'rationales'}"
     if record.get("metrics") == "03_slc":  # a mean SLC by student: over all that this one scored
         return f"{evidence.metrics_of(folder, '03_slc')['scored'][record['key'][-1]]:,} rationales"
     measured = evidence.metrics_of(folder, "05_ablate")

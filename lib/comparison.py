@@ -18,10 +18,10 @@ from lib.arms import Arm, Recipe
 from lib.errors import UserError
 from lib.runs import Result
 from lib.settings import Finding
+from lib.statistics import SAME
 from lib.tables import DASH, mean_std_text
 
 ORIGINALS = "originals"  # the chain of rationales that were not refined
-SAME = "the same runs"  # the verdict on two arms that learned alike
 PAIR_COLUMNS = ["arm", "against", "difference", "low", "high", "p", "holm", "mcnemar", "verdict"]
 
 

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from scipy import stats
 
 from lib import paths
 from lib.errors import UserError
+from lib.statistics import SAME
 
 SUPPORTED, UNSURE, CONTRADICTED = "supported", "not separated", "contradicted"
 SIGNS = {"more": 1, "less": -1}
@@ -69,15 +70,13 @@ def judge(outcome: Outcome, expect: str | Mapping[str, float]) -> str:
 def difference(table: Path, arm: str, against: str) -> Outcome:
     """The row of a table of paired differences that compares two arms, in percentage points.
 
-    Taken from the columns difference, low and high (shares) where the table has them, else from its words, which have
-    one decimal. Whether it is separated is what the pipeline concluded, after Holm over the pairs of that table.
+    Taken from its words, which have one decimal. Whether it is separated is what the pipeline concluded, after Holm
+    over the pairs of that table. Of two arms that are the same runs nothing was estimated: nan, and not separated.
     """
-    row = row_of(table, {"arm": arm, "against": against})
-    found = _from_words(row["verdict"], f"{arm} against {against}", table)
-    if not all(row.get(name) for name in ("difference", "low", "high")):
-        return found
-    exact = {new: 100 * float(row[old]) for old, new in (("difference", "estimate"), ("low", "low"), ("high", "high"))}
-    return replace(found, **exact)
+    words, what = row_of(table, {"arm": arm, "against": against})["verdict"], f"{arm} against {against}"
+    if words == SAME:
+        return Outcome(math.nan, math.nan, math.nan, 0, f"{what}: {SAME}, nothing to compare")
+    return _from_words(words, what, table)
 
 
 def similarity(table: Path, arm: str) -> Outcome:

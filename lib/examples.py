@@ -51,9 +51,9 @@ class Example:
 
 
 def parted(text: str) -> tuple[str, str | None]:
-    """A student's "rationale --> label" in its parts; without an arrow the label is None, after several the last."""
+    """A student's "rationale --> label" in its parts, at the last arrow; without it, or a text behind it, no label."""
     rationale, arrow, label = f" {text} ".rpartition(ARROW)
-    return (rationale.strip(), label.strip()) if arrow else (text.strip(), None)
+    return (rationale.strip(), label.strip() or None) if arrow else (text.strip(), None)
 
 
 def reasoning_examples(

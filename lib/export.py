@@ -129,7 +129,9 @@ def teacher_notes(run: Path) -> list[str]:
 def push(folder: Path, repo: str, dry_run: bool = False, api=None) -> list[str]:
     """Send an exported student to the hub; returns the files. With `dry_run` nothing is sent.
 
-    api   a `huggingface_hub.HfApi`; None: one with the saved login
+    api      a `huggingface_hub.HfApi`; None: one with the saved login
+    raises   UserError without a login, or where the hub refuses or cannot be reached; a file of the folder that cannot
+             be read is an OSError
     """
     refuse_no_repo(repo)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -146,8 +148,9 @@ def push(folder: Path, repo: str, dry_run: bool = False, api=None) -> list[str]:
         api.upload_folder(folder_path=folder, repo_id=repo, repo_type="model", commit_message="Upload student")
     except LocalTokenNotFoundError:
         raise UserError("push: not logged in; run `hf auth login` once, or set HF_TOKEN") from None
-    except (HfHubHTTPError, HTTPError, OSError) as error:
-        raise UserError(f"push: the hub refused or cannot be reached ({str(error).splitlines()[0]:.160})") from None
+    except (HfHubHTTPError, HTTPError, ConnectionError) as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"push: the hub refused or cannot be reached ({said:.160})") from None
     return files
 
 

@@ -1,7 +1,7 @@
 """Figures of 05: accuracy against one key of the recipes, for each value of another; reliability of P(correct).
 
 figure = draw(points, "rationales", "test accuracy (%)")     # lines over numbers, or dots in a row for each name
-figure = reliability({"the teacher's, after phase 1": calibration(p, sound)}, "share that is sound")
+figure = reliability({"the teacher's, after phase 1": calibration(p, sound)})
 
 points   one row an arm with the columns x, by, mean, low and high, such as `comparison.reached` gives, in units of the
          axis
@@ -99,7 +99,7 @@ def grouped(points: pd.DataFrame, xlabel: str) -> Figure:
     return figure
 
 
-def reliability(groups: Mapping[str, Calibration], ylabel: str = "share that came true") -> Figure:
+def reliability(groups: Mapping[str, Calibration]) -> Figure:
     """Does what a student calls 80 % likely come true in 80 % of cases?
 
     A line a group: mean probability of each filled bin against the share that came true; dots grow with the bin. The
@@ -115,7 +115,7 @@ def reliability(groups: Mapping[str, Calibration], ylabel: str = "share that cam
         p, share = [b.probability for b in filled], [b.share for b in filled]
         ax.plot(p, share, color=f"C{i}", linestyle=STYLES[i % len(STYLES)], linewidth=1.5)
         ax.scatter(p, share, s=[8 + LARGEST * b.n / group.n for b in filled], color=f"C{i}", zorder=3)
-    ax.set(xlabel="P(correct)", ylabel=ylabel, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    ax.set(xlabel="P(correct)", ylabel="share that came true", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     direct_labels(ax, names)
     sns.despine(ax=ax)
     return figure

@@ -60,10 +60,19 @@ def overlaps(choices: Mapping[str, Mapping[str, str]], options: Mapping[str, Seq
     """
     if len(choices) < 2:
         raise UserError(f"overlaps: {len(choices)} student given ({', '.join(choices)}); at least 2 can agree")
-    common = sorted(set.intersection(*(set(own) for own in choices.values())))
     sets = [own for size in range(1, len(choices) + 1) for own in combinations(choices, size)]
-    found = [_overlap(own, choices, common, options) for own in sets]
+    found = [_overlap(own, choices, options) for own in sets]
     return sorted(found, key=lambda o: (-o.share, len(o.members), o.members))
+
+
+def agreements(choices: Mapping[str, Mapping[str, str]], options: Mapping[str, Sequence[str]]) -> list[Overlap]:
+    """How often all of some students choose the same, whatever the others do: for each two of them, three, ..., all.
+
+    Arguments as of `overlaps`; each set over the questions for which all of its own students chose, so that adding a
+    student changes nothing about the others.
+    """
+    sets = [own for size in range(2, len(choices) + 1) for own in combinations(choices, size)]
+    return [_overlap(own, {name: choices[name] for name in own}, options) for own in sets]
 
 
 def agreement_of_all(found: Iterable[Overlap]) -> Overlap:
@@ -139,7 +148,9 @@ def _place(difference: Interval) -> str:
     return "better than" if difference.high < 0 else "not separated from"
 
 
-def _overlap(own: tuple[str, ...], choices: Mapping, common: Sequence[str], options: Mapping[str, int]) -> Overlap:
+def _overlap(own: tuple[str, ...], choices: Mapping, options: Mapping[str, Sequence[str]]) -> Overlap:
+    """Of the questions for which every student chose, those in which just `own` made the same choice."""
+    common = sorted(set.intersection(*(set(one) for one in choices.values())))
     others = [name for name in choices if name not in own]
     hits = sum(_only_these(own, others, choices, question) for question in common)
     low, high = wilson(hits, len(common))

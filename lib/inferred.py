@@ -24,7 +24,7 @@ from lib.comparison import by_arm
 from lib.kernel import IN_PIPELINE
 from lib.progress import progress, say
 from lib.records import read_jsonl, write_atomically, write_json
-from lib.runs import INTERACTIVE, Result
+from lib.runs import INTERACTIVE, RETIRED, Result
 from lib.settings import Infer
 from lib.student import load_student, to_best_device
 from lib.tasks import get_task
@@ -104,12 +104,16 @@ def infer_run(result: Result, infer: Infer, folder: Path) -> float:
 
 
 def retire(folder: Path, keep: Sequence[Result], infer: Infer) -> None:
-    """Delete answers that belong to no run and setting any more: what DVC sees follows from the settings."""
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = {file_name(r.run.id, infer) for r in asked(keep) if infer.samples}
+    """Move answers that belong to no run and setting any more out of a stage's folder, as `runs.retire` moves runs.
+
+    What DVC sees follows from the settings; to draw again what earlier ones drew would cost as long as before.
+    """
+    retired, wanted = _retired(), {file_name(r.run.id, infer) for r in asked(keep) if infer.samples}
+    for place in (folder, retired):
+        place.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.glob("*.jsonl")):
         if path.name not in wanted:
-            path.unlink()
+            shutil.move(path, retired / path.name)
 
 
 def file_name(run_id: str, infer: Infer) -> str:
@@ -124,13 +128,17 @@ def where_to_infer() -> Path:
 
 
 def _fetch(name: str, folder: Path, read: Sequence[Path]) -> None:
-    """Bring what was drawn interactively into `folder`."""
-    found = _find(name, [paths.SCRATCH / INTERACTIVE / "inference"])
+    """Bring what was drawn interactively, or under earlier settings, into `folder`."""
+    found = _find(name, [paths.SCRATCH / INTERACTIVE / "inference", _retired()])
     if found and _find(name, [folder, *read]) is None:
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f"{name}.partial"
         shutil.copyfile(found, partial)
         os.replace(partial, folder / name)
+
+
+def _retired() -> Path:
+    return paths.SCRATCH / RETIRED / "inference"
 
 
 def _find(name: str, folders: Sequence[Path]) -> Path | None:

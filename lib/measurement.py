@@ -111,9 +111,9 @@ def explained(task: Task, question: Question, written: Written) -> dict:
 
 
 def _parted(task: Task, question: Question, written: Written) -> dict:
-    """A rationale with its label behind an arrow; without an arrow there is no label, and it is wrong."""
+    """A rationale with its label behind an arrow; without an arrow or a text behind it there is no label: wrong."""
     rationale, label = parted(written.text)
-    return _labelled(task, question, label or "") | _checked(task, question, rationale, label or None, written)
+    return _labelled(task, question, label or "") | _checked(task, question, rationale, label, written)
 
 
 def _checked(task: Task, question: Question, rationale: str, label: str | None, written: Written) -> dict:

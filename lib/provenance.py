@@ -9,7 +9,6 @@ Both files are ignored by Git and are outs of no stage, so that the reports are 
 import json
 import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -25,10 +24,12 @@ NONE = "not known"
 
 
 def noted() -> Path:
+    """The file in which stages note their times: stage -> seconds, ended (UTC), commit."""
     return paths.SCRATCH / "provenance.json"
 
 
 def page_path() -> Path:
+    """Where `write_page` puts the page."""
     return paths.REPORTS / "provenance.html"
 
 
@@ -41,20 +42,23 @@ def note_stage(name: str, seconds: float) -> None:
 
 
 def commit() -> str:
-    """The commit that is checked out, marked where tracked files differ from it."""
-    head = _said("git", "rev-parse", "--short=12", "HEAD")
-    return f"{head}, with changes" if head != NONE and _said("git", "status", "--porcelain", "-uno") != NONE else head
+    """The first 12 digits of the commit that is checked out, marked where tracked files differ from it.
+
+    "not known" where Git cannot tell both: a commit whose files could not be looked at must not read as unchanged.
+    """
+    described = _said("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")  # never by a tag
+    return described.replace("-dirty", ", with changes")
 
 
 def machine() -> dict[str, str]:
-    """What this machine is and has, as words."""
+    """What this machine is and has, as words; nothing that tells one machine from another of its kind."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "commit": commit(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": f"{_processor()}, {cores} cores",
         "memory": _memory(),
-        "GPU": (_said("nvidia-smi", "-L") if shutil.which("nvidia-smi") else NONE).replace(NONE, "none"),
+        "GPU": _said("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader").replace(NONE, "none"),
         "Python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
     }

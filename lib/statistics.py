@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 
 from lib.errors import UserError
 
+SAME = "the same runs"  # instead of words on a difference: of two arms that learned alike
 POWER = 0.8
 MEMORY = 2_000_000  # resampled items held at once
 

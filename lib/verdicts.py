@@ -19,6 +19,7 @@ from lib.tables import percent
 PHASES = ("after phase 1", "after phase 2")
 SOUND, ANSWER = "no wrong step, right answer", "right answer"
 OWN = "its own samples"
+DRAWS = 1000  # of the bootstrap behind the intervals of AUROC
 VERDICT_COLUMNS = ["rationales", "with teacher", "with truth", "says correct", "auc"]
 COLUMNS = ["arm", "seed", "judged", "truth", "question_id", "p", "true"]
 
@@ -59,7 +60,7 @@ def beliefs(results: Sequence[Result], sampled: Mapping[str, Sequence[dict]]) ->
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def calibrations(found: pd.DataFrame, draws: int = 1000, alpha: float = 0.05) -> pd.DataFrame:
+def calibrations(found: pd.DataFrame, draws: int = DRAWS, alpha: float = 0.05) -> pd.DataFrame:
     """One row an arm, what was judged and which truth; all seeds together.
 
     n             probabilities: rationales × seeds
@@ -78,12 +79,12 @@ def calibrations(found: pd.DataFrame, draws: int = 1000, alpha: float = 0.05) ->
     return pd.DataFrame(rows, columns=columns)
 
 
-def reliability(found: pd.DataFrame, bins: int = 10) -> dict[str, Calibration]:
+def reliability(found: pd.DataFrame) -> dict[str, Calibration]:
     """What was judged, and against which truth -> its calibration, all of the given rows together."""
     groups = found.groupby(["judged", "truth"], sort=False)
     several = found.groupby("judged").truth.nunique()
     names = {keys: keys[0] if several[keys[0]] == 1 else f"{keys[0]}: {keys[1]}" for keys, _ in groups}
-    return {names[keys]: evaluate.calibration(own.p, own.true, bins) for keys, own in groups}
+    return {names[keys]: evaluate.calibration(own.p, own.true) for keys, own in groups}
 
 
 def _of_the_teacher(result: Result) -> list[tuple]:

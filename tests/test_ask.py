@@ -139,6 +139,17 @@ def test_samples_agree_on_the_answer_it_believes(trained, monkeypatch):
     assert (said.answer, said.rationale, said.p_correct) == ("8", texts[0], None)
 
 
+def test_an_arrow_without_a_label_is_no_answer_and_no_vote(trained, monkeypatch):
+    reasoner = Reasoner.load(trained["first"], task="svamp")
+    texts = ["So it is. -->", "Thus it is. -->", "3 + 4 = 7. --> (3 + 4)"]
+    written = [Written(text, 5, False) for text in texts]
+    monkeypatch.setattr("lib.ask.write", lambda *_: written[:1])
+    said = reasoner.ask("How many?")
+    assert (said.answer, said.rationale, said.rationale_answer) == (None, "So it is.", None)
+    monkeypatch.setattr("lib.ask.draw", lambda *_: [written])
+    assert reasoner.ask("How many?", samples=3).answer == "(3 + 4)"
+
+
 @pytest.mark.parametrize(
     ("arm", "task", "reason"), [("judge", None, "task is not known"), ("labels", "svamp", "labels alone")]
 )

@@ -7,7 +7,7 @@ import pytest
 from tiny_world import data
 
 from lib import paths
-from lib.cases import KINDS, SHOWN, case_studies, cases, counted, drawn, goes_wrong
+from lib.cases import KINDS, SHOWN, case_studies, cases, counted, difference, drawn, goes_wrong
 from lib.config import load_config
 from lib.settings import Cases
 
@@ -35,8 +35,12 @@ def settings(baseline="a", method=None, count=3, seed=0) -> Cases:
     return Cases(baseline=baseline, method=method, count=count, seed=seed)
 
 
+def ablate(**chosen) -> SimpleNamespace:
+    return SimpleNamespace(cases=settings(**chosen), alpha=0.05, bootstrap=200)
+
+
 def shown(*results, headline="b", **chosen) -> str:
-    return case_studies(results, WORLD, settings(**chosen), headline, "stage").data
+    return case_studies(results, WORLD, ablate(**chosen), headline, "stage").data
 
 
 FOUR = (
@@ -83,6 +87,29 @@ def test_all_kinds_are_counted():
 
 def test_counts_without_cases_are_zero_and_have_no_share():
     assert counted(cases([[], []], WORLD.task))["share"].tolist() == ["–"] * 4
+
+
+def test_the_difference_is_the_methods_share_less_the_baselines():
+    rows = [  # of four questions the baseline's rationale goes wrong in three, the method's in one
+        result("a", 0, FALSE_STEP, FALSE_ANSWER, FALSE_STEP, RIGHT),
+        result("b", 0, RIGHT, RIGHT, FALSE_STEP, RIGHT),
+    ]
+    [row] = difference(cases([rows[:1], rows[1:]], WORLD.task), 0.05, 2000).to_dict("records")
+    assert row["rationales"] == "goes wrong" and (row["seeds"], row["questions"]) == (1, 4)
+    assert (row["baseline"], row["method"], row["difference"]) == (0.75, 0.25, -0.5)
+    assert row["low"] < -0.5 < row["high"] and row["low"] >= -1.5 and 0 < row["p"] < 1
+    [wider] = difference(cases([rows[:1], rows[1:]], WORLD.task), 0.01, 2000).to_dict("records")
+    assert wider["low"] < row["low"]
+
+
+def test_the_difference_is_written_with_its_row_named():
+    shown(*FOUR)
+    rows = pd.read_csv(paths.TABLES / "stage" / "case_difference.csv").set_index("rationales")
+    assert rows.loc["goes wrong", ["baseline", "method", "difference"]].tolist() == [0.5, 0.5, 0]
+
+
+def test_one_question_makes_no_difference_to_be_tested():
+    assert difference(cases([[result("a", 0, RIGHT)], [result("b", 0, RIGHT)]], WORLD.task), 0.05, 200).empty
 
 
 def test_both_kinds_stand_side_by_side_with_refuted_steps_marked():
@@ -133,7 +160,7 @@ def test_why_there_are_none_is_said(results, chosen, reason):
     text = shown(*results, **chosen)
     assert "No case studies: " in text and reason in text
     assert pd.read_csv(paths.TABLES / "stage" / "case_counts.csv").cases.tolist() == [0] * 4
-    assert pd.read_csv(paths.TABLES / "stage" / "cases.csv").empty
+    assert all(pd.read_csv(paths.TABLES / "stage" / f"{name}.csv").empty for name in ("cases", "case_difference"))
 
 
 def test_an_arm_with_gold_labels_alone_is_found_by_its_plain_name():
@@ -145,7 +172,7 @@ def test_without_a_verifier_the_answer_decides():
     blind = SimpleNamespace(task=SimpleNamespace(check=None), questions=WORLD.questions)
     unchecked = [{**p, "wrong_steps": None} for p in (FALSE_ANSWER, RIGHT)]
     results = [result(arm, 0, p) for arm, p in zip("ab", unchecked)]
-    text = case_studies(results, blind, settings(), "b", "stage").data
+    text = case_studies(results, blind, ablate(), "b", "stage").data
     assert "the task has no verifier" in text and "Refuted steps" not in text
     assert "&lt;b&gt;10 - 2&lt;/b&gt;" in text and "<mark>" not in text
 

@@ -1,13 +1,16 @@
 """The ledger of claims: each verdict from hand-made records, missing ones said; docs/claims.md is current."""
 
+import ast
 import json
 import re
+from functools import cache
 
 import pytest
 import yaml
 
-from lib import claims, paths, report
+from lib import claims, coverage, paths, report
 from lib.claims import NOT_RUN, UNTESTABLE, found, singly, together
+from lib.comparison import slug
 from lib.composition import profile_names
 from lib.config import load_config
 from lib.errors import UserError
@@ -92,6 +95,14 @@ def test_a_claim_whose_records_are_missing_says_which_run_would_tell(records):
     assert one.note.endswith("comparisons.csv has no row x against y")
 
 
+def test_the_same_runs_are_shown_and_not_waited_for(records):
+    table = paths.REPORTS / "tables" / "05_ablate" / "comparisons.csv"
+    table.write_text(table.read_text(encoding="utf-8") + "a,d,the same runs\n", encoding="utf-8")
+    one = found(claim(pairs(["a", "b"], ["a", "d"])))
+    assert (one.verdict, one.note) == (UNSURE, "")
+    assert one.results[1] == "a against d: the same runs, nothing to compare (default)"
+
+
 def test_what_is_there_is_shown_and_what_is_not_is_named(records):
     one = found(claim(pairs(["a", "b"], ["a", "z"])))
     assert (one.verdict, len(one.results)) == (NOT_RUN, 1)  # what is there supports it, but it is not all
@@ -112,6 +123,16 @@ def test_a_result_is_of_as_many_rationales_as_its_own_row(records):
     level = {"table": "03_slc/rounds", "row": {"round": 3}, "columns": ["SLC", "low", "high"]}
     one = found(claim({"profile": "default", "of": "SLC", "level": level, "to": 1, "expect": "more"}))
     assert (one.verdict, one.size) == (SUPPORTED, "default: 1,800 rationales")
+
+
+def test_a_share_of_questions_is_counted_in_questions(records):
+    (paths.REPORTS / "tables" / "03_slc").mkdir()
+    (paths.REPORTS / "tables" / "03_slc" / "overlap.csv").write_text(
+        "level,questions,share,low,high\nhigh,1800,.6,.5,.7\n"
+    )
+    level = {"table": "03_slc/overlap", "row": {"level": "high"}, "columns": ["share", "low", "high"]}
+    one = found(claim({"profile": "default", "of": "the same", "level": level, "to": 0.55, "expect": "more"}))
+    assert (one.verdict, one.size) == (UNSURE, "default: 1,800 questions")
 
 
 def test_a_claim_that_takes_a_real_teacher_gives_the_reason():
@@ -208,3 +229,72 @@ def test_the_pairs_that_are_tested_will_be_compared():
                 arm, against = (name.removesuffix(" (H)") for name in one["pair"])
                 compared = arms[arm].get("against", [])
                 assert against in ([compared] if isinstance(compared, str) else compared), (profile, one["pair"])
+
+
+# -- what is named is written ------------------------------------------------------------------------
+
+
+BY_COLUMN = {"03_slc/slc", "03_slc/pmi", "03_slc/rd"}  # saved in a loop, under the names of the scores
+
+
+@pytest.mark.parametrize("kind", ["table", "figure"])
+def test_every_table_and_figure_that_is_named_has_a_writer(kind):
+    """A claim waits in vain for a table that no notebook saves."""
+    writers = saved(f"save_{kind}") | (BY_COLUMN if kind == "figure" else set())
+    for profile, name in sorted(in_claims(kind) | in_coverage(kind)):
+        if "/finding-" in name:  # saved under the titles of its profile's findings
+            titles = load_config(paths.ROOT / "params" / f"{profile}.yaml").ablate.findings
+            assert name.removesuffix("_pairs") in [f"05_ablate/{slug(title)}" for title in titles], (profile, name)
+        else:
+            assert any(re.fullmatch(writer, name) for writer in writers), f"{profile}: nothing writes {kind} {name}"
+
+
+def test_a_name_that_nothing_saves_has_no_writer():
+    writers = saved("save_table")
+    for name in ("03_slc/lengthy", "05_ablate/overlap", "01_generate/main", "06_new/main"):
+        assert not any(re.fullmatch(writer, name) for writer in writers), name
+
+
+def in_claims(kind):
+    """{(profile, "03_slc/lengths"), ...}: the tables of docs/claims.yaml, those included that a form implies."""
+    implied = {"pair": claims.COMPARISONS, "alike": "05_ablate/similarity", "spread": "05_ablate/main"}
+    found = set()
+    for test in every_test():
+        records = [
+            one for one in (*test.get("gains", [test]), test.get("level"), test.get("to")) if isinstance(one, dict)
+        ]
+        for one in records:
+            names = [one["table"]] if "table" in one else [name for form, name in implied.items() if form in one]
+            found |= {(one.get("profile", test["profile"]), name) for name in names}
+    return found if kind == "table" else set()
+
+
+def in_coverage(kind):
+    """The same of docs/coverage.yaml; what a finding writes follows from its profile's, and is tested beside it."""
+    places = [place for rows in coverage.load().values() for row in rows for place in row.get("ours", [])]
+    return {(place["profile"], name) for place in places for name in place.get(f"{kind}s", [])}
+
+
+@cache
+def saved(function):
+    """Patterns of "stage/name" of all that calls of the function save; what lib saves may go into any folder."""
+    sources = {f"{page.stem}/": code_of(page) for page in (paths.ROOT / "notebooks").glob("*.ipynb")}
+    sources["[^/]+/"] = "\n".join(file.read_text(encoding="utf-8") for file in (paths.ROOT / "lib").glob("*.py"))
+    calls = [(stage, node) for stage, source in sources.items() for node in ast.walk(ast.parse(source))]
+    named = [(stage, node.args[1]) for stage, node in calls if is_call(node, function)]
+    return {stage + pattern_of(name) for stage, name in named if isinstance(name, ast.Constant | ast.JoinedStr)}
+
+
+def is_call(node, function):
+    return isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == function and len(node.args) > 1
+
+
+def code_of(page):
+    cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+def pattern_of(name):
+    """A string as it is, one with {values} in it with a word for each."""
+    parts = name.values if isinstance(name, ast.JoinedStr) else [name]
+    return "".join(re.escape(part.value) if isinstance(part, ast.Constant) else "[^/]+" for part in parts)

@@ -65,7 +65,7 @@ def test_a_rationale_that_comes_first_is_the_reasoning_alone():
         ("3 + 4 = 7. --> (3 + 4)", ("3 + 4 = 7.", "(3 + 4)")),
         ("a --> b --> c", ("a --> b", "c")),
         ("--> c", ("", "c")),
-        ("a -->", ("a", "")),
+        ("a -->", ("a", None)),
         ("a-->c", ("a-->c", None)),  # an arrow is a word
         ("a", ("a", None)),
         ("", ("", None)),
@@ -77,7 +77,7 @@ def test_a_text_is_parted_at_its_last_arrow(text, parts):
 
 @given(st.text(), st.text().filter(lambda label: "-->" not in label))
 def test_a_completion_comes_apart_into_what_it_was_made_of(reasoning, label):
-    assert parted(completion(reasoning, label)) == (reasoning.strip(), label.strip())
+    assert parted(completion(reasoning, label)) == (reasoning.strip(), label.strip() or None)
 
 
 def test_each_chosen_rationale_is_one_example_in_the_order_chosen():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from httpx2 import ConnectError
 from huggingface_hub.errors import LocalTokenNotFoundError
 from tiny_world import data
 
@@ -189,8 +190,23 @@ def test_a_dry_run_sends_nothing(exported):
 def test_without_a_login_it_says_what_to_do(exported):
     with pytest.raises(UserError, match="not logged in; run `hf auth login`"):
         push(exported, "me/student", api=Hub(LocalTokenNotFoundError("no token")))
-    with pytest.raises(UserError, match="refused or cannot be reached"):
-        push(exported, "me/student", api=Hub(OSError("no route")))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionError("no route\nby this network"), "no route"),
+        (ConnectError(""), "ConnectError"),  # a refusal may come without words
+    ],
+)
+def test_a_hub_that_refuses_is_told_in_one_line(exported, error, said):
+    with pytest.raises(UserError, match=rf"refused or cannot be reached \({said}\)$"):
+        push(exported, "me/student", api=Hub(error))
+
+
+def test_a_file_that_cannot_be_read_is_not_laid_to_the_hub(exported):
+    with pytest.raises(PermissionError, match="weights"):
+        push(exported, "me/student", api=Hub(PermissionError("weights")))
 
 
 @pytest.mark.parametrize("repo", ["student", "a/b/c", "/student", ""])

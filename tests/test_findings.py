@@ -11,6 +11,7 @@ from lib.evaluate import Interval
 from lib.findings import (
     against,
     agreement_of_all,
+    agreements,
     beaten,
     chosen_texts,
     first_choices,
@@ -47,6 +48,23 @@ def test_overlaps_by_hand():
     assert everyone.n == 4  # q5: not all chose
     assert everyone.chance == pytest.approx(1 / 16) and everyone.low < 0.5 < everyone.high
     assert found["base", "small"].chance == pytest.approx(1 / 4 * 3 / 4)
+
+
+def test_agreements_count_what_several_choose_whatever_others_do():
+    found = {o.members: o for o in agreements(CHOICES, dict.fromkeys(["q1", "q2", "q3", "q4", "q5"], "0123"))}
+    assert {members: (o.share, o.n) for members, o in found.items()} == {
+        ("base", "small"): (0.75, 4),  # q1, q2, q4: large, too, in two of them
+        ("base", "large"): (0.5, 4),  # q1, q4
+        ("small", "large"): (0.5, 4),
+        ("base", "small", "large"): (0.5, 4),
+    }
+    assert found["base", "small"].chance == pytest.approx(1 / 4)
+    assert found["base", "small", "large"].chance == pytest.approx(1 / 16)
+
+
+def test_agreements_of_two_are_the_same_beside_a_third_that_never_chose():
+    [found, *_] = agreements({"a": {"q": "x"}, "b": {"q": "x"}, "c": {}}, {"q": ["x", "y"]})
+    assert (found.members, found.share, found.n) == (("a", "b"), 1, 1)
 
 
 def test_chance_counts_equal_texts_as_one_choice():

@@ -90,6 +90,18 @@ def test_other_settings_other_files(results, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [file_name(results[1].run.id, other)]
 
 
+def test_what_earlier_settings_drew_is_put_away_and_found_again(results, tmp_path, monkeypatch):
+    infer_or_load(results, INFER, tmp_path, workers=1)
+    [path] = tmp_path.iterdir()
+    drawn = path.read_bytes()
+    for _ in range(2):  # a second time over what lies there from the first
+        retire(tmp_path, results, INFER.model_copy(update={"samples": 3}))
+        assert list(tmp_path.iterdir()) == []
+        monkeypatch.setattr(inferred, "infer_run", None)  # a second drawing would fail
+        infer_or_load(results, INFER, tmp_path, workers=1)
+        assert path.read_bytes() == drawn
+
+
 def test_what_was_drawn_interactively_is_brought_in(results, tmp_path):
     folder = paths.SCRATCH / "interactive" / "inference"
     infer_or_load(results, INFER, folder, workers=1)

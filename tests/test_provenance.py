@@ -1,6 +1,8 @@
 """Where results were made: noted by each stage, shown on a page of its own, and never in the way of a stage."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -47,6 +49,46 @@ def test_what_cannot_be_asked_is_not_known(monkeypatch):
     assert provenance._said("no-such-program") == provenance.NONE
     monkeypatch.setattr(provenance, "_said", lambda *command: provenance.NONE)
     assert provenance.commit() == provenance.NONE and provenance.machine()["GPU"] == "none"
+
+
+@pytest.fixture
+def checkout(repository, monkeypatch):
+    """A repository of one commit, with a tag on it."""
+    monkeypatch.setattr(paths, "ROOT", repository)
+    (repository / "file").write_text("one")
+    git(repository, "init", "-q")
+    git(repository, "add", "file")
+    git(repository, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "One")
+    git(repository, "tag", "v1")
+    return repository
+
+
+def git(folder, *command):
+    return subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_commit_is_named_and_changes_are_told(checkout):
+    head = git(checkout, "rev-parse", "--short=12", "HEAD")
+    assert provenance.commit() == head and len(head) == 12
+    (checkout / "other").write_text("not tracked")
+    assert provenance.commit() == head
+    (checkout / "file").write_text("two")
+    assert provenance.commit() == f"{head}, with changes"
+
+
+def test_files_that_git_cannot_look_at_do_not_read_as_unchanged(checkout):
+    (checkout / ".git" / "index").write_bytes(b"broken")
+    assert provenance.commit() == provenance.NONE
+
+
+def test_a_gpu_is_named_without_its_number(repository, monkeypatch):
+    program = repository / "nvidia-smi"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = -L ] && echo "GPU 0: Some GPU (UUID: GPU-1234)" || echo "Some GPU, 8 MiB"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{repository}{os.pathsep}{os.environ['PATH']}")
+    assert provenance.machine()["GPU"] == "Some GPU, 8 MiB"
 
 
 def test_the_page_is_ignored_by_git_and_an_out_of_no_stage():
