@@ -7,6 +7,7 @@ train.arms in params.yaml, ARMS in 05_ablate:
 "5 CoTs, easiest": {"rationales": 5, "select": "rd_low", "against": ["5 CoTs"]}
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -14,6 +15,9 @@ from pydantic import Field, ValidationError
 from lib.errors import UserError
 from lib.selection import check_strategy
 from lib.settings import BASE, Section, Train
+
+# What a recipe may differ in from one without self-evaluation and still be its like.
+OF_SELF_EVALUATION = {"evaluations", "self_eval_steps", "judge_sees"}
 
 
 class Recipe(Section):
@@ -105,6 +109,17 @@ def with_labels(arms: dict[str, Arm], labels: list[str]) -> dict[str, Arm]:
         result |= {f"{name} (H)": _with_gold(arm, fixed) for name, arm in arms.items() if name not in fixed}
         result |= {name: arms[name] for name in arms if name in fixed}
     return result
+
+
+def counterparts(recipes: Mapping[str, Recipe]) -> dict[str, str]:
+    """Arm with self-evaluation -> the first arm that learns the same without it, if there is one: {"w/ SE": "1 CoT"}.
+
+    By what recipes come to, not by how they are written: {"rationales": 1} and {} are the same.
+    """
+    same = {arm: recipe.model_dump(exclude=OF_SELF_EVALUATION) for arm, recipe in recipes.items()}
+    plain = [arm for arm, recipe in recipes.items() if recipe.explain and not recipe.evaluations]
+    found = {arm: next((other for other in plain if same[other] == same[arm]), None) for arm in recipes}
+    return {arm: other for arm, other in found.items() if recipes[arm].evaluations and other}
 
 
 def _with_gold(arm: Arm, fixed: set[str]) -> Arm:

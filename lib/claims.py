@@ -31,7 +31,7 @@ import yaml
 from lib import evidence, paths
 from lib.errors import UserError
 from lib.evidence import CONTRADICTED, SUPPORTED, UNSURE, Missing, Outcome
-from lib.tables import DASH, MARKDOWN
+from lib.tables import DASH, plain
 
 SOURCE = paths.ROOT / "docs" / "claims.yaml"
 UNTESTABLE, NOT_RUN = "not testable offline", "not run yet"
@@ -215,8 +215,3 @@ def _cell(profile: str, pair: Sequence[str]) -> str:
         return plain(outcome_of({"profile": profile, "pair": pair}).text.split(": ")[-1])
     except Missing:
         return NOT_RUN
-
-
-def plain(text: str) -> str:
-    """Text that Markdown shows as it is, in a cell of a table."""
-    return MARKDOWN.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;")

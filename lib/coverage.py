@@ -21,10 +21,9 @@ from typing import Any
 import yaml
 
 from lib import paths
-from lib.claims import plain
 from lib.errors import UserError
 from lib.evidence import Missing, folder_of, metrics_of, table_total
-from lib.tables import DASH
+from lib.tables import DASH, plain
 
 SOURCE = paths.ROOT / "docs" / "coverage.yaml"
 PRESENT, PART, ABSENT, ELSEWHERE = "present", "present in part", "absent", "not offline"

@@ -19,7 +19,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from lib import paths
+from lib import arms, paths
 from lib.comparison import by_arm
 from lib.kernel import IN_PIPELINE
 from lib.progress import progress, say
@@ -33,8 +33,6 @@ from lib.workers import Backend, one_thread_worker, raise_failed, spread, worker
 
 # Raise it when a change of the code makes equal settings draw or judge differently.
 INFERENCE_VERSION = 2
-# What an arm may differ in from one without self-evaluation and still be its like.
-OF_SELF_EVALUATION = {"evaluations", "self_eval_steps", "judge_sees"}
 
 
 def infer_or_load(
@@ -58,19 +56,15 @@ def infer_or_load(
 
 
 def counterparts(results: Sequence[Result]) -> dict[str, str]:
-    """Arm with self-evaluation -> the arm that learned the same without it, if there is one: {"w/ SE": "1 CoT"}."""
-    recipes = {arm: group[0].run.recipe for arm, group in by_arm(results).items()}
-    same = {arm: recipe.model_dump(exclude=OF_SELF_EVALUATION) for arm, recipe in recipes.items()}
-    plain = [arm for arm, recipe in recipes.items() if recipe.explain and not recipe.evaluations]
-    found = {arm: next((other for other in plain if same[other] == same[arm]), None) for arm in recipes}
-    return {arm: other for arm, other in found.items() if recipes[arm].evaluations and other}
+    """`arms.counterparts` of the arms that were run."""
+    return arms.counterparts({arm: group[0].run.recipe for arm, group in by_arm(results).items()})
 
 
 def asked(results: Sequence[Result]) -> list[Result]:
     """Runs of arms with self-evaluation and of their counterparts; two arms that are the same runs are asked once."""
-    arms = {arm for arm, group in by_arm(results).items() if group[0].run.recipe.evaluations}
-    arms |= set(counterparts(results).values())
-    return list({r.run.id: r for r in results if r.run.arm in arms}.values())
+    names = {arm for arm, group in by_arm(results).items() if group[0].run.recipe.evaluations}
+    names |= set(counterparts(results).values())
+    return list({r.run.id: r for r in results if r.run.arm in names}.values())
 
 
 def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: int, backend: Backend) -> None:

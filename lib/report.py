@@ -11,6 +11,7 @@ profile under "profile", beside its numbers. Below reports/sweeps/ lie the repor
 folder each with the same files.
 """
 
+import csv
 import json
 import re
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib import browser, claims, coverage, evidence, mean_slc, paths, provenance, summary
+from lib.arms import make_arms, with_labels
 from lib.config import load_config
 from lib.errors import UserError
 from lib.figures import style
@@ -144,8 +146,9 @@ def facts(ablate, profile: str, student, students, task: str, train) -> list[Fac
 
     None where the profile compares no arm with its match.
     """
-    rows = summary.read_rows(HEADLINE_TABLE.with_name("comparisons.csv"))
-    if not (told := summary.found(rows, train.arms)):
+    rows = list(csv.DictReader(_read(HEADLINE_TABLE.with_name("comparisons.csv")).splitlines()))
+    arms = with_labels(make_arms(train.arms, train), train.labels)
+    if not (told := summary.found(rows, arms)):
         return []
     asked, judged, trained = (_metrics_or_none(name) for name in ("01_generate", "02_self_eval", "04_train"))
     sure = summary.certainty(rows, metrics(HEADLINE)["questions"], len(train.seeds), ablate.alpha)

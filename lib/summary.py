@@ -1,16 +1,15 @@
 """What the page of contents says above all: what was asked, found, how surely, on what, at what cost.
 
-    found(rows, arms)       # rows of reports/tables/05_ablate/comparisons.csv, arms = cfg.train.arms
+    found(rows, arms)       # rows of reports/tables/05_ablate/comparisons.csv, arms = make_arms(cfg.train.arms, ...)
     # ["5 CoTs against the control with equal compute: **+1.8 points [+0.4, +3.2], not separated** (p = .23).", ...]
 
 All is read from what the stages recorded; nothing in it differs between two machines that reproduce the same bytes.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+
+from lib.arms import Arm, counterparts
 
 ASKED = (
     "Does a small student learn more from several chains of thought (CoTs) of a teacher, and from judging them "
@@ -20,10 +19,8 @@ NOT_SEPARATED = re.compile(r"not separated \((?P<effect>[^\]]*\]),? ?(?P<rest>.*
 SEPARATED = re.compile(r"(?P<effect>[+−-]?[\d.]+ points \[[^\]]*\]),? ?(?P<rest>.*)")
 PACKAGES = ("torch", "transformers", "numpy", "dvc", "papermill")
 
-Arms = Mapping[str, Mapping[str, Any]]
 
-
-def found(rows: Iterable[Mapping[str, str]], arms: Arms) -> list[str]:
+def found(rows: Iterable[Mapping[str, str]], arms: Mapping[str, Arm]) -> list[str]:
     """The comparisons that answer the question, each as a sentence with its interval; none where none was made.
 
     rows   mappings with "arm", "against" and "verdict", as comparisons.csv has them
@@ -33,23 +30,26 @@ def found(rows: Iterable[Mapping[str, str]], arms: Arms) -> list[str]:
     return [sentence(arm, name, told[arm, other]) for arm, other, name in pairs]
 
 
-def matched(arms: Arms) -> list[tuple[str, str, str]]:
+def matched(arms: Mapping[str, Arm]) -> list[tuple[str, str, str]]:
     """Pairs that differ in what is asked about: (arm, what it is compared with, what that one is called).
 
     {"a": {}, "a w/ SE": {"evaluations": 5}, "c": {"tokens_of": "a"}}   ->
     [("a", "c", "the control with equal compute"), ("a w/ SE", "a", "a (the same without self-evaluation)")]
-    Each is there with P-labels and with H-labels, whose arms end in " (H)".
+    P-labels first, then equal compute; the more rationales, the earlier.
     """
-    compute = [(arm["tokens_of"], name, "the control with equal compute") for name, arm in arms.items()
-               if arm.get("tokens_of") in arms]  # fmt: skip
-    judging = [(name, other, f"{other} (the same without self-evaluation)") for name, arm in arms.items()
-               if arm.get("evaluations") for other in arms if _unjudged(arm) == _unjudged(arms[other])
-               and not arms[other].get("evaluations")]  # fmt: skip
-    order = list(arms)
-    pairs = sorted(compute + judging, key=lambda pair: (pair in judging, -arms[pair[0]].get("rationales", 1),
-                                                        order.index(pair[0])))  # fmt: skip
-    gold = [(f"{arm} (H)", f"{other} (H)", name) for arm, other, name in pairs]
-    return pairs + gold
+    compute = [
+        (arm.recipe.tokens_of, name, "the control with equal compute")
+        for name, arm in arms.items()
+        if arm.recipe.tokens_of in arms
+    ]
+    like = counterparts({name: arm.recipe for name, arm in arms.items()})
+    judging = [(name, other, f"{other} (the same without self-evaluation)") for name, other in like.items()]
+
+    def place(pair: tuple[str, str, str]) -> tuple:
+        recipe = arms[pair[0]].recipe
+        return recipe.labels == "gold", pair in judging, -recipe.rationales, list(arms).index(pair[0])
+
+    return sorted(compute + judging, key=place)
 
 
 def sentence(arm: str, against: str, verdict: str) -> str:
@@ -125,15 +125,3 @@ def anchor(page: str, made: str) -> str:
     place = page.find(f'id="{made}"')
     above = [name for start, name, _ in cells if start < place]
     return f"#{above[-1]}" if above else ""
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, all as text; none where there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _unjudged(arm: Mapping) -> dict:
-    return {key: value for key, value in arm.items() if key not in {"evaluations", "against", "judge_sees"}}

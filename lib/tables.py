@@ -70,6 +70,11 @@ def side_by_side(passages: Mapping[str, str | HTML], heading: str = "") -> HTML:
     return HTML(f'{above}<div class="side-by-side" style="display:flex;flex-wrap:wrap;gap:1rem">{columns}</div>')
 
 
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is, on one line, also in a cell of a table."""
+    return MARKDOWN.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;")
+
+
 def artefact_path(folder: Path, stage: str, name: str, suffix: str) -> Path:
     """folder/stage/name.suffix; stage and name must be plain file names."""
     for part in (stage, name):
@@ -111,13 +116,8 @@ def _is_numeric(texts: list[str]) -> bool:
 
 def _markdown(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: str | None) -> str:
     rows = [list(cells), ["---:" if right else ":---" for right in numeric], *zip(*cells.values())]
-    lines = [f"| {' | '.join(map(_plain, row) if i != 1 else row)} |" for i, row in enumerate(rows)]
-    return "\n".join([_plain(caption), "", *lines, *(["", _plain(note)] if note else [])]) + "\n"
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return MARKDOWN.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;")
+    lines = [f"| {' | '.join(map(plain, row) if i != 1 else row)} |" for i, row in enumerate(rows)]
+    return "\n".join([plain(caption), "", *lines, *(["", plain(note)] if note else [])]) + "\n"
 
 
 def _html(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: str | None, anchor: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from tiny_world import TRAIN
 
-from lib.arms import Recipe, make_arms, with_labels
+from lib.arms import Recipe, counterparts, make_arms, with_labels
 from lib.config import load_config
 from lib.errors import UserError
 
@@ -159,3 +159,15 @@ def test_a_rationale_comes_first_only_where_there_is_one():
 
 def test_strategies_may_be_joined():
     assert recipe(select="accurate | distinct(0.8) | rd_low").select == "accurate | distinct(0.8) | rd_low"
+
+
+def test_an_arm_with_self_evaluation_has_its_like_however_both_are_written():
+    written = {
+        "labels": {"explain": False},
+        "1 CoT": {},
+        "again": {"rationales": 1},
+        "w/ SE": {"rationales": 1, "evaluations": 5, "self_eval_steps": 2, "judge_sees": "question and rationale"},
+        "2 w/ SE": {"rationales": 2, "evaluations": 5},
+    }
+    arms = make_arms(written, TRAIN)
+    assert counterparts({name: arm.recipe for name, arm in arms.items()}) == {"w/ SE": "1 CoT"}

@@ -52,6 +52,7 @@ def write_reports(
             json.dumps({"headline": headline, "profile": profile, **numbers})
         )
     report.HEADLINE_TABLE.write_text(TABLE.format(arm), encoding="utf-8")
+    report.HEADLINE_TABLE.with_name("comparisons.csv").write_text("arm,against,verdict\n", encoding="utf-8")
     report.HEADLINE_FIGURE.write_text(SVG.format(alternative), encoding="utf-8")
 
 
@@ -274,6 +275,14 @@ def test_without_a_matched_pair_the_headline_stands_instead():
     report.HEADLINE_TABLE.with_name("comparisons.csv").write_text("arm,against,verdict\na,b,the same runs\n")
     assert report.facts(**sections) == []
     assert '<aside class="headline"><p>It <strong>helped' in report.write_index().read_text(encoding="utf-8")
+
+
+def test_a_table_of_comparisons_that_is_not_there_is_named():
+    write_reports(questions=400)
+    sections = write_comparisons("the same runs")
+    report.HEADLINE_TABLE.with_name("comparisons.csv").unlink()
+    with pytest.raises(UserError, match=r"comparisons\.csv: no such file; `make reproduce` writes it"):
+        report.facts(**sections)
 
 
 def test_numbers_for_dvc_are_rows_and_hold_no_text():

@@ -6,17 +6,19 @@ from types import SimpleNamespace
 import pytest
 
 from lib import paths, statistics, summary
+from lib.arms import make_arms, with_labels
 from lib.config import load_config
 
-ARMS = {
+CONFIG = load_config(paths.ROOT / "params" / "default.yaml")
+NAMED = {
     "standard": {"explain": False},
     "1 CoT": {"against": ["standard"]},
-    "1 CoT w/ SE": {"evaluations": 5, "against": ["1 CoT"]},
+    "1 CoT w/ SE": {"rationales": 1, "evaluations": 5, "self_eval_steps": 9, "against": ["1 CoT"]},
     "5 CoTs": {"rationales": 5},
     "5 CoTs w/ SE": {"rationales": 5, "evaluations": 5, "judge_sees": "rationale"},
     "same compute": {"explain": False, "tokens_of": "5 CoTs"},
-    "of nobody": {"explain": False, "tokens_of": "an arm that is not there"},
 }
+ARMS = make_arms(NAMED, CONFIG.train)
 NULL = "not separated (+1.8 points [+0.4, +3.2], p = .23 after Holm; n = 400 × 3 seeds; a difference of 2.0 would be)"
 SURE = "−6.4 points [−9.6, −3.1], p = .003, p = .028 after Holm"
 
@@ -27,16 +29,26 @@ def row(arm: str, against: str, verdict: str) -> dict[str, str]:
 
 def test_matched_pairs_differ_in_compute_alone_or_in_self_evaluation_alone():
     alone = "(the same without self-evaluation)"
-    assert summary.matched(ARMS)[:3] == [
+    assert summary.matched(ARMS) == [
         ("5 CoTs", "same compute", "the control with equal compute"),
         ("5 CoTs w/ SE", "5 CoTs", f"5 CoTs {alone}"),
         ("1 CoT w/ SE", "1 CoT", f"1 CoT {alone}"),
     ]
 
 
-def test_every_pair_is_there_for_gold_labels_too():
-    pairs = summary.matched(ARMS)
-    assert len(pairs) == 6 and pairs[3][:2] == ("5 CoTs (H)", "same compute (H)")
+def test_pairs_with_gold_labels_come_after_the_others():
+    pairs = [pair[:2] for pair in summary.matched(with_labels(ARMS, ["teacher", "gold"]))]
+    assert pairs[3:] == [(f"{arm} (H)", f"{other} (H)") for arm, other in pairs[:3]]
+    assert [pair[:2] for pair in summary.matched(with_labels(ARMS, ["gold"]))] == pairs[3:]
+
+
+@pytest.mark.parametrize("profile", ["default", "table1", "sweeps", "sweeps-gold"])
+def test_profiles_with_self_evaluation_compare_it_with_its_like(profile):
+    """However their recipes are written: `rationales: 1` and nothing are the same."""
+    train = load_config(paths.ROOT / "params" / f"{profile}.yaml").train
+    arms = with_labels(make_arms(train.arms, train), train.labels)
+    found = [(arm, other) for arm, other, name in summary.matched(arms) if "without" in name]
+    assert any(other in arms[arm].against for arm, other in found)
 
 
 @pytest.mark.parametrize(
