@@ -124,9 +124,14 @@ def interval_of(source: Mapping[str, Any], folder: Path) -> tuple[float, float, 
     """
     if "metrics" in source:
         return _from_metrics(source, folder)
-    row = row_of(folder / "tables" / f"{source['table']}.csv", source["row"])
+    table = folder / "tables" / f"{source['table']}.csv"
+    row = row_of(table, source["row"])
     if "column" in source:
         return _interval(row[source["column"]], source["table"])
+    if empty := [name for name in source["columns"] if not row.get(name)]:
+        raise Missing(
+            f"{_name(table)}: nothing under {', '.join(empty)} for {', '.join(map(str, source['row'].values()))}"
+        )
     mean, low, high = (float(row[name]) for name in source["columns"])
     return mean, low, high
 

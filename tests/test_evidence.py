@@ -153,7 +153,7 @@ def test_intervals_come_from_metrics_columns_and_cells(tmp_path):
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "03_slc.json").write_text(json.dumps({"slc_by_student": {"gpt2": [1.98, 1.94, 2.02]}}))
     (tmp_path / "tables" / "x").mkdir(parents=True)
-    rows = 'arm,mean,from,to,AUROC\n1 CoT,0.5,0.4,0.6,"0.58 [0.52, 0.62]"\n'
+    rows = 'arm,mean,from,to,AUROC\n1 CoT,0.5,0.4,0.6,"0.58 [0.52, 0.62]"\n2 CoTs,,,,–\n'
     (tmp_path / "tables" / "x" / "y.csv").write_text(rows, encoding="utf-8")
     metrics = {"metrics": "03_slc", "key": ["slc_by_student", "gpt2"]}
     columns = {"table": "x/y", "row": {"arm": "1 CoT"}, "columns": ["mean", "from", "to"]}
@@ -161,6 +161,8 @@ def test_intervals_come_from_metrics_columns_and_cells(tmp_path):
     assert evidence.interval_of(metrics, tmp_path) == (1.98, 1.94, 2.02)
     assert evidence.interval_of(columns, tmp_path) == (0.5, 0.4, 0.6)
     assert evidence.interval_of(cell, tmp_path) == (0.58, 0.52, 0.62)
+    with pytest.raises(Missing, match=r"y\.csv: nothing under mean, from, to for 2 CoTs"):
+        evidence.interval_of({**columns, "row": {"arm": "2 CoTs"}}, tmp_path)
     with pytest.raises(Missing, match=r"03_slc\.json has no slc_by_student · t5"):
         evidence.interval_of({"metrics": "03_slc", "key": ["slc_by_student", "t5"]}, tmp_path)
     with pytest.raises(UserError, match=r"no 'value \[low, high\]' in '1 CoT'"):
