@@ -126,14 +126,19 @@ def refuse_truncated(
 
     where   what the message begins with: "arm '1 CoT', reasoning: "
     """
-    too_long = sum(source > max_source or target > max_target for source, target in lengths)
-    if too_long > allowed_share * len(lengths):
+    longer = too_long(lengths, max_source, max_target)
+    if longer > allowed_share * len(lengths):
         longest, longest_target = (max(own) for own in zip(*lengths))
         raise UserError(
-            f"{where}student.max_source_tokens {max_source}, max_target_tokens {max_target}: {too_long} of "
+            f"{where}student.max_source_tokens {max_source}, max_target_tokens {max_target}: {longer} of "
             f"{len(lengths)} training texts are longer (longest {longest} and {longest_target}); "
             f"raise the limits or student.max_truncated_share (now {allowed_share})"
         )
+
+
+def too_long(lengths: Sequence[tuple[int, int]], max_source: int, max_target: int) -> int:
+    """How many of texts, (tokens of source, of target) each, are longer than allowed."""
+    return sum(source > max_source or target > max_target for source, target in lengths)
 
 
 def collator(student: Student) -> Callable[[Sequence[Encoded]], dict]:

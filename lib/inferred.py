@@ -23,7 +23,7 @@ from lib import arms, paths
 from lib.comparison import by_arm
 from lib.kernel import IN_PIPELINE
 from lib.progress import progress, say
-from lib.records import read_jsonl, write_atomically, write_json
+from lib.records import read_jsonl, write_json, write_jsonl
 from lib.runs import INTERACTIVE, RETIRED, Result
 from lib.settings import Infer
 from lib.student import load_student, to_best_device
@@ -75,8 +75,7 @@ def _infer_all(missing: Sequence[Result], infer: Infer, folder: Path, workers: i
     work = partial(infer_run, infer=infer, folder=folder)
     with closing(spread(work, missing, workers, backend=backend)) as ended:
         outcomes = [(r.run, outcome) for r, outcome in progress(ended, count, "drawing rationales")]
-    failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
-    raise_failed(failed, count, "runs")
+    raise_failed({run.name: outcome for run, outcome in outcomes}, "runs")
     seconds = sum(outcome for _, outcome in outcomes)
     print(f"{1000 * seconds / questions:.1f} ms a question and core", file=sys.stderr, flush=True)
 
@@ -90,8 +89,7 @@ def infer_run(result: Result, infer: Infer, folder: Path) -> float:
     rows = sampled_answers(student, task, run.held_out.test, infer, f"seed {run.seed}", limit, sees)
     seconds, name = time.process_time() - began, file_name(run.id, infer)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
-    write_atomically(folder / name, "".join(lines))
+    write_jsonl(folder / name, rows)
     timing = {"core_seconds": round(seconds, 1), "questions": len(run.held_out.test)}
     write_json(paths.SCRATCH / "timings" / f"inference-{Path(name).stem}.json", timing)
     return seconds

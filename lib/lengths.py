@@ -8,7 +8,7 @@ A tokenizer reads every text once, however many runs have it, and of what it rea
 
 from collections.abc import Iterable, Sequence
 
-from lib.encoding import refuse_truncated, source_ids, target_ids
+from lib.encoding import refuse_truncated, source_ids, target_ids, too_long
 from lib.errors import UserError
 from lib.examples import EXPLAIN, PREDICT, Example
 from lib.planning import Run
@@ -81,7 +81,7 @@ def text_lengths(runs: Sequence[Run]) -> list[dict]:
 
 
 def unknown_share(student: Student, texts: Iterable[str]) -> float:
-    """Share of tokens, ends included, that the student's tokenizer cannot represent."""
+    """Share of the texts' tokens, of a T5 their ends as well, that the student's tokenizer cannot represent."""
     missing, of = unknown(student.tokenizer, (i for text in texts for i in student.ids(text)))
     return missing / max(of, 1)
 
@@ -114,7 +114,7 @@ def _phases(run: Run) -> list[tuple[str, Sequence[Example]]]:
 def _row(run: Run, phase: str, pairs: Sequence[tuple[int, int]]) -> dict:
     sources, targets = zip(*pairs)
     limits = run.student
-    cut = sum(s > limits.max_source_tokens or t > limits.max_target_tokens for s, t in pairs)
+    cut = too_long(pairs, limits.max_source_tokens, limits.max_target_tokens)
     return {
         "arm": run.arm, "phase": phase, "texts": len(pairs), "longest source": max(sources),
         "longest target": max(targets), "truncated": cut, "share": cut / len(pairs),

@@ -45,13 +45,17 @@ def not_finite(
     rows = [{"index": i, "texts": _texts(student, e), "ids": e.pairs} for i, e in examples]
     write_json(file, {"step": step, **{key: repr(value) for key, value in values.items()}, "examples": rows})
     said = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
-    kept = [path.name for path in folder.glob("checkpoint-*")]
-    last = max(kept, key=lambda name: int(name.split("-")[1]), default="none yet")
+    last = ([path.name for path in checkpoints(folder)] or ["none yet"])[-1]
     mend = mend or "lower train.learning_rate, or set train.precision: fp32 (all runs are then trained anew)"
     return UserError(
         f"training stopped at step {step}: {said}; its {len(rows)} examples stand in {file}; last good checkpoint: "
         f"{last}; {mend}"
     )
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """A phase's checkpoints, the newest last: checkpoint-50, checkpoint-100."""
+    return sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
 
 
 def _texts(student: Student, example: Encoded) -> list[list[str]]:
@@ -138,7 +142,7 @@ def refuse_another_recipe(folder: Path, plan, encoded: Sequence[Encoded], studen
     file = folder / PHASE
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else own
     differing = [f"{key} {found.get(key)!r}, now {value!r}" for key, value in own.items() if found.get(key) != value]
-    if differing and any(folder.glob("checkpoint-*")):
+    if differing and checkpoints(folder):
         raise UserError(f"{folder}: its checkpoints are of another recipe ({'; '.join(differing)}); delete the folder")
     write_json(file, own)
 

@@ -60,6 +60,11 @@ class Run:
     held_out: HeldOut
     tokens: int
 
+    @property
+    def name(self) -> str:
+        """What errors call it, "1 CoT, seed 0 (5f0c...)": no two have the same."""
+        return f"{self.arm}, seed {self.seed} ({self.id})"
+
 
 @dataclass(frozen=True)
 class _Plan:

@@ -259,6 +259,12 @@ def _or_null(value):
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
+    """Write a JSON Lines file of rows with sorted keys, atomically; a text may hold any character."""
+    lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+    write_atomically(path, "".join(lines))
+
+
 def read_jsonl(path: Path) -> list[dict]:
     """The rows of a JSON Lines file as they are."""
     with path.open(encoding="utf-8") as file:  # not splitlines: that also cuts at U+2028 within a text

@@ -29,7 +29,7 @@ from lib.measurement import answers, judgements, summary, validation_accuracy
 from lib.pace import off_the_gpu, seconds_per_token
 from lib.planning import Run, recipe_keys, student_keys, train_keys, weighs_by_lam
 from lib.progress import progress
-from lib.records import read_jsonl, write_atomically, write_json
+from lib.records import read_jsonl, write_json, write_jsonl
 from lib.settings import Student as StudentSettings
 from lib.student import Student, decoder_only, start_student
 from lib.tasks import Task, get_task
@@ -123,8 +123,7 @@ def train_all(runs: Sequence[Run], folder: Path, workers: int) -> None:
     longest_first = [_as_planned(run) for run in sorted(runs, key=lambda run: (-run.tokens, run.id))]
     with closing(spread(partial(train_run, folder=folder), longest_first, workers, devices, backend)) as ended:
         outcomes = list(progress(ended, len(runs), "training runs"))
-    failed = {f"{run.arm}, seed {run.seed} ({run.id})": e for run, e in outcomes if isinstance(e, Exception)}
-    raise_failed(failed, len(runs), "runs")
+    raise_failed({run.name: outcome for run, outcome in outcomes}, "runs")
 
 
 def _as_planned(run: Run) -> Run:
@@ -241,9 +240,9 @@ def _write(
     recipe = {"recipe": recipe_keys(run.plain), "labels": run.labels, "seed": run.seed}
     recipe |= {"student": student_keys(run.student), "train": train_keys(run.train)}
     write_json(folder / "recipe.json", recipe)
-    _write_jsonl(folder / "predictions.jsonl", predictions)
+    write_jsonl(folder / "predictions.jsonl", predictions)
     if judged:
-        _write_jsonl(folder / "judgements.jsonl", judged)
+        write_jsonl(folder / "judgements.jsonl", judged)
     write_json(folder / "metrics.json", {**summary(predictions), "tokens": run.tokens, "history": history})
 
 
@@ -260,7 +259,3 @@ def _place(work: Path, final: Path) -> None:
 
 def _load(run: Run, folder: Path, trained: bool) -> Result:
     return Result(run, folder, json.loads((folder / "metrics.json").read_text(encoding="utf-8")), trained)
-
-
-def _write_jsonl(path: Path, rows: list[dict]) -> None:
-    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows))

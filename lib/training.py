@@ -28,7 +28,7 @@ from lib.encoding import Encoded, step_collator
 from lib.errors import UserError
 from lib.forcing import refuse_other_logits
 from lib.forward import batch_loss, computed, in_precision, to_device
-from lib.mishaps import memory_suffices, not_finite, refuse_another_recipe
+from lib.mishaps import checkpoints, memory_suffices, not_finite, refuse_another_recipe
 from lib.schedule import BUCKET, batches
 from lib.student import Student
 
@@ -112,9 +112,9 @@ class DistillationTrainer(Trainer):
         return [(i, self.train_dataset[i]) for i in self.schedule[step]]
 
     def own_examples_under_way(self) -> list[Encoded]:
-        """This process's share of them; where it has none, all."""
-        whole, (first, every) = [example for _, example in self.examples_under_way()], distributed.share()
-        return whole[first::every] or whole
+        """This process's share of them, which has one at least: `train.devices` are no more than `train.batch`."""
+        first, every = distributed.share()
+        return [example for _, example in self.examples_under_way()][first::every]
 
 
 class _NotFiniteStep(Exception):
@@ -234,8 +234,7 @@ def on_one_device(arguments: TrainingArguments) -> TrainingArguments:
 
 def _last_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was written whole; a torn one is deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
-    for path in found:
+    for path in reversed(checkpoints(folder)):
         if _state(path) is not None:
             return str(path)
         shutil.rmtree(path)

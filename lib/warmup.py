@@ -117,7 +117,7 @@ def cross_fitted(
     seen = [[q for q in questions if q.question_id not in set(part)] for part in parts]
     common = (questions, rationales, settings, slc, seed, name)
     scorers = dict(spread(lambda fold: warmed_up(fold, seen[fold], *common), range(FOLDS), workers))
-    raise_failed({f"fold {fold}": s for fold, s in scorers.items() if isinstance(s, Exception)}, FOLDS, "warm-ups")
+    raise_failed({f"fold {fold}": scorer for fold, scorer in scorers.items()}, "warm-ups")
     return [(scorers[fold], held_out[fold]) for fold in range(FOLDS)]
 
 

@@ -91,12 +91,16 @@ def spread(
         slots.end()
 
 
-def raise_failed(failed: Mapping[str, Exception], jobs: int, what: str) -> None:
-    """One error that names all that failed; what is no UserError is raised as it is, with the names as a note."""
+def raise_failed(outcomes: Mapping[str, Any], what: str) -> None:
+    """One error that names all that failed; what is no UserError is raised as it is, with the names as a note.
+
+    outcomes   what each job ended with (`spread`), by its name
+    """
+    failed = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Exception)}
     if not failed:
         return
     reasons = "; ".join(f"{name}: {str(error) or type(error).__name__}" for name, error in failed.items())
-    said = f"{len(failed)} of {jobs} {what} failed, the others are finished: {reasons}"
+    said = f"{len(failed)} of {len(outcomes)} {what} failed, the others are finished: {reasons}"
     strange = next((error for error in failed.values() if not isinstance(error, UserError)), None)
     if strange is None:
         raise UserError(said)

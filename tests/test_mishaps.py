@@ -6,7 +6,7 @@ from tiny_world import STUDENT, data
 
 from lib.encoding import Encoded
 from lib.errors import UserError
-from lib.mishaps import PHASE, as_memory_allows, fingerprint, memory_suffices, refuse_another_recipe
+from lib.mishaps import PHASE, as_memory_allows, checkpoints, fingerprint, memory_suffices, refuse_another_recipe
 from lib.student import Student, new_student
 from lib.training import Plan
 
@@ -32,6 +32,13 @@ def test_what_to_lower_follows_from_what_there_is_left_to_lower(budget, checkpoi
     with pytest.raises(UserError) as error, memory_suffices(2, budget, checkpointing, lambda: STEP):
         raise torch.OutOfMemoryError("full")
     assert str(error.value) == f"out of memory at {said}"
+
+
+def test_checkpoints_are_in_the_order_of_their_steps(tmp_path):
+    for name in ("checkpoint-50", "checkpoint-100", "checkpoint-9", "not_finite_step_7.json"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-9", "checkpoint-50", "checkpoint-100"]
+    assert checkpoints(tmp_path / "absent") == []
 
 
 def test_who_reads_other_settings_says_itself_what_to_mend():

@@ -20,6 +20,7 @@ from lib.records import (
     read_jsonl,
     read_rows,
     write_json,
+    write_jsonl,
     write_rows,
 )
 
@@ -185,5 +186,8 @@ def test_a_number_that_is_none_is_null(tmp_path):
 
 
 def test_a_line_separator_within_a_text_ends_no_row(tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"text": "a\u2028b"}\n{"text": "c"}\n', encoding="utf-8")
-    assert read_jsonl(tmp_path / "rows.jsonl") == [{"text": "a\u2028b"}, {"text": "c"}]
+    rows = [{"text": "a\u2028b\u0085c", "n": 1}, {"text": "d"}]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    expected = '{"n": 1, "text": "a\u2028b\u0085c"}\n{"text": "d"}\n'
+    assert (tmp_path / "rows.jsonl").read_bytes() == expected.encode()
+    assert read_jsonl(tmp_path / "rows.jsonl") == rows

@@ -393,12 +393,6 @@ def test_added_arms_are_kept_by_the_stage_in_the_pipeline_and_in_scratch_otherwi
     assert where_to_train() == paths.ABLATE_RUNS
 
 
-def test_texts_with_line_separators_come_back_whole(tmp_path):
-    rows = [{"rationale": "one\u2028two\u0085three"}, {"rationale": "four"}]
-    runs_module._write_jsonl(tmp_path / "predictions.jsonl", rows)
-    assert runs_module.Result(None, tmp_path, {}, False).predictions() == rows
-
-
 def test_training_settings_are_the_runs_own(tmp_path, monkeypatch):
     plans = []
     fit = runs_module.fit

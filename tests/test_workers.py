@@ -132,11 +132,12 @@ def test_a_job_that_always_dies_is_named_after_the_third_time(tmp_path):
 
 
 def test_one_error_names_all_that_failed():
-    raise_failed({}, 3, "runs")
+    raise_failed({}, "runs")
+    raise_failed({"a": 1.5, "b": None}, "runs")
     with pytest.raises(UserError, match=r"^2 of 3 runs failed, the others are finished: a: no number; b: too long$"):
-        raise_failed({"a": UserError("no number"), "b": UserError("too long")}, 3, "runs")
+        raise_failed({"a": UserError("no number"), "b": UserError("too long"), "c": 1.5}, "runs")
     with pytest.raises(ZeroDivisionError) as found:
-        raise_failed({"a": UserError("no number"), "b": ZeroDivisionError()}, 3, "runs")
+        raise_failed({"a": UserError("no number"), "b": ZeroDivisionError(), "c": None}, "runs")
     assert found.value.__notes__ == ["2 of 3 runs failed, the others are finished: a: no number; b: ZeroDivisionError"]
 
 
