@@ -37,6 +37,7 @@ SOURCE = paths.ROOT / "docs" / "claims.yaml"
 UNTESTABLE, NOT_RUN = "not testable offline", "not run yet"
 VERDICTS = (SUPPORTED, UNSURE, CONTRADICTED, UNTESTABLE, NOT_RUN)
 COMPARISONS = "05_ablate/comparisons"
+IMPLIED = {"alike": "05_ablate/similarity", "spread": "05_ablate/main"}  # what the other forms read is named, or this
 FORMS = ("pairs", "similar", "spread", "level", "gains")
 LISTS = {"pairs": "pair", "similar": "alike"}  # forms that hold several tests, and what one of them is called
 HEAD = """# What the papers claim, and what was found here
@@ -57,12 +58,16 @@ trained by another version of the recipe than the default profile's runs (CHANGE
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one claim: the verdict with what is still to be run, its results in words, and of how much."""
+    """What became of one claim: the verdict with what is still to be run, its results in words, and of how much.
+
+    records   the file that each result was read from
+    """
 
     verdict: str
     note: str
     results: tuple[str, ...]
     size: str
+    records: tuple[Path, ...] = ()
 
 
 def text() -> str:
@@ -82,7 +87,7 @@ def found(claim: Mapping[str, Any]) -> Finding:
     """The verdict on one claim, from what was recorded; a test whose records are missing says so."""
     if "untestable" in claim:
         return Finding(UNTESTABLE, claim["untestable"], (), DASH)
-    verdicts, results, missing, sizes = [], [], [], []
+    verdicts, results, missing, sizes, records = [], [], [], [], []
     for test in singly(claim["tests"]):
         try:
             outcome, of = outcome_of(test), f"{test['profile']}: {size(test)}"
@@ -92,10 +97,11 @@ def found(claim: Mapping[str, Any]) -> Finding:
         verdicts.append(evidence.judge(outcome, test["expect"]))
         results.append(f"{outcome.text} ({_whose(test['profile'])})")
         sizes.append(of)
+        records.append(record_of(test))
     verdict = together(verdicts)
     if missing and verdict == SUPPORTED:  # by some of its tests only
         verdict = NOT_RUN
-    return Finding(verdict, _once(missing), tuple(results), _once(sizes) or DASH)
+    return Finding(verdict, _once(missing), tuple(results), _once(sizes) or DASH, tuple(records))
 
 
 def singly(tests: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -119,17 +125,26 @@ def outcome_of(test: Mapping[str, Any]) -> Outcome:
     """The recorded outcome of one test. Raises Missing, and UserError for a test of no known form."""
     folder = evidence.folder_of(test["profile"])
     if "pair" in test:
-        return evidence.difference(_table(folder, test), *test["pair"])
+        return evidence.difference(record_of(test), *test["pair"])
     if "alike" in test:
-        return evidence.similarity(folder / "tables" / "05_ablate" / "similarity.csv", test["alike"])
+        return evidence.similarity(record_of(test), test["alike"])
     if "spread" in test:
-        seeds = evidence.metrics_of(folder, "05_ablate")["seeds"]
-        return evidence.spread(folder / "tables" / "05_ablate" / "main.csv", *test["spread"], seeds)
+        return evidence.spread(record_of(test), *test["spread"], evidence.metrics_of(folder, "05_ablate")["seeds"])
     if "level" in test:
         return _level(test, folder)
     if "gains" in test:
         return _gain(test)
     raise UserError(f"docs/claims.yaml: a test needs one of {', '.join(FORMS)}; given {', '.join(test)}")
+
+
+def record_of(test: Mapping[str, Any]) -> Path:
+    """The file that a test reads, the first of two that are set side by side. Raises Missing as `outcome_of` does."""
+    record = {**test, **test.get("level", {}), **next(iter(test.get("gains", [])), {})}
+    folder = evidence.folder_of(record["profile"])
+    if "metrics" in record:
+        return folder / "metrics" / f"{record['metrics']}.json"
+    implied = next((table for form, table in IMPLIED.items() if form in record), COMPARISONS)
+    return folder / "tables" / f"{record.get('table', implied)}.csv"
 
 
 def size(test: Mapping[str, Any]) -> str:
@@ -154,7 +169,7 @@ def _level(test: Mapping[str, Any], folder: Path) -> Outcome:
 def _gain(test: Mapping[str, Any]) -> Outcome:
     """One recorded difference against another: more or less than it, if their intervals do not meet."""
     first, second = (
-        evidence.difference(_table(evidence.folder_of(own["profile"]), own), *own["pair"])
+        evidence.difference(record_of(own), *own["pair"])
         for own in ({"profile": test["profile"], **one} for one in test["gains"])
     )
     beside = evidence.level(_triple(first), _triple(second), "")
@@ -168,10 +183,6 @@ def _whose(profile: str) -> str:
 
 def _triple(outcome: Outcome) -> tuple[float, float, float]:
     return outcome.estimate, outcome.low, outcome.high
-
-
-def _table(folder: Path, test: Mapping[str, Any]) -> Path:
-    return folder / "tables" / f"{test.get('table', COMPARISONS)}.csv"
 
 
 def _once(texts: Iterable[str]) -> str:
@@ -197,9 +208,15 @@ def _row(claim: Mapping[str, Any], finding: Finding) -> str:
     still = f": {plain(finding.note)}" if finding.verdict in (UNTESTABLE, NOT_RUN) else ""
     still = still or (f"<br>{NOT_RUN}: {plain(finding.note)}" if finding.note else "")
     claimed = f"{plain(claim['claim'])}<br>*Test:* {plain(claim['test'])}" if "test" in claim else plain(claim["claim"])
-    results = "<br>".join(map(plain, finding.results)) or DASH
+    results = "<br>".join(map(_result, finding.results, finding.records)) or DASH
     cells = [plain(claim["where"]), claimed, results, finding.size, plain(claim.get("published", DASH))]
     return f"| {' | '.join(cells)} | **{finding.verdict}**{still} |"
+
+
+def _result(words: str, record: Path) -> str:
+    """A result with a link to its record; to a table as one reads it."""
+    shown = record.with_suffix(".md") if record.suffix == ".csv" else record
+    return f"{plain(words)}, [{plain(record.stem)}](../{shown.relative_to(paths.ROOT)})"
 
 
 def _series(series: Mapping[str, Any]) -> str:

@@ -25,9 +25,10 @@ ROWS = {("a", "b"): RISE, ("b", "a"): FALL, ("a", "c"): NULL}
 @pytest.fixture
 def records(tmp_path, monkeypatch):
     """Patches the reports: a default profile, and a sweep of one pair."""
-    monkeypatch.setattr(paths, "REPORTS", tmp_path)
-    write(tmp_path, ROWS)
-    write(tmp_path / "sweeps" / "levels", {("a", "b"): NULL})
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "REPORTS", tmp_path / "reports")
+    write(paths.REPORTS, ROWS)
+    write(paths.REPORTS / "sweeps" / "levels", {("a", "b"): NULL})
 
 
 def write(folder, rows):
@@ -107,6 +108,15 @@ def test_what_is_there_is_shown_and_what_is_not_is_named(records):
     one = found(claim(pairs(["a", "b"], ["a", "z"])))
     assert (one.verdict, len(one.results)) == (NOT_RUN, 1)  # what is there supports it, but it is not all
     assert one.note.endswith("no row a against z")
+
+
+def test_a_result_links_to_the_table_it_was_read_from(records):
+    table = claims._row(claim(pairs(["a", "b"])), found(claim(pairs(["a", "b"]))))
+    assert "p = .024 after Holm (default), [comparisons](../reports/tables/05_ablate/comparisons.md) |" in table
+    metrics = {"profile": "levels", "level": {"metrics": "03_slc", "key": ["slc_by_student", "base"]}}
+    assert claims.record_of(metrics) == paths.REPORTS / "sweeps" / "levels" / "metrics" / "03_slc.json"
+    gains = {"profile": "default", "gains": [{"profile": "levels", "pair": ["a", "b"]}, {"pair": ["c", "d"]}]}
+    assert claims.record_of(gains).is_relative_to(paths.REPORTS / "sweeps" / "levels")
 
 
 def test_results_of_another_version_of_the_recipe_say_so(records):
