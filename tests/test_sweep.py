@@ -1,5 +1,7 @@
 """`make sweep`: the copy follows the work tree and keeps its own results; its reports, and only they, come back.
 
+`make smoke`: its copy follows the work tree, too.
+
 `python` and `dvc` are stand-ins here, which write what the real ones would; the pipeline itself is test_pipeline's.
 """
 
@@ -37,7 +39,8 @@ def root(tmp_path) -> Path:
     root = tmp_path / "a repository"
     for folder in (".ci", "params", "lib", "reports/sweeps", "bin"):
         (root / folder).mkdir(parents=True)
-    shutil.copy(paths.ROOT / ".ci" / "sweep", root / ".ci" / "sweep")
+    for script in ("sweep", "smoke"):
+        shutil.copy(paths.ROOT / ".ci" / script, root / ".ci" / script)
     files = {".gitignore": "/data/\n/scratch/\n/bin/\n", "params/levels.yaml": LEVELS, "params/default.yaml": "a: 1\n"}
     files |= {"lib/a.py": "first", "lib/b.py": "gone later", "params.yaml": "mine", "dvc.lock": "committed\n"}
     files |= {"reports/index.html": "committed", "reports/sweeps/README.md": "how"}
@@ -52,9 +55,9 @@ def root(tmp_path) -> Path:
     return root
 
 
-def sweep(root: Path, *arguments: str) -> subprocess.CompletedProcess:
+def sweep(root: Path, *arguments: str, script: str = "sweep") -> subprocess.CompletedProcess:
     environment = os.environ | {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    command = ["bash", str(root / ".ci" / "sweep"), *arguments]
+    command = ["bash", str(root / ".ci" / script), *arguments]
     return subprocess.run(command, env=environment, cwd=root.parent, capture_output=True, text=True, check=False)
 
 
@@ -91,6 +94,20 @@ def test_a_second_call_goes_on_with_its_own_results_and_the_files_of_now(root):
     assert (copy / "data" / "rows").read_text() == "once\nonce\n"
     assert sorted(p.name for p in (copy / "lib").iterdir()) == ["a.py", "new.py"]
     assert (root / "reports/sweeps/levels/index.html").read_text() == "of profile: levels with second\n"
+
+
+def test_a_smoke_run_follows_the_work_tree_staged_or_not(root):
+    (root / "lib" / "a.py").write_text("staged")
+    (root / "lib" / "b.py").unlink()
+    (root / "lib" / "new.py").write_text("staged")
+    subprocess.run(["git", "add", "--all"], cwd=root, check=True)
+    (root / "lib" / "newer.py").write_text("not staged")
+    done = sweep(root, script="smoke")
+    assert done.returncode == 0, done.stderr
+    copy = root / "scratch" / "smoke"
+    assert sorted(p.name for p in (copy / "lib").iterdir()) == ["a.py", "new.py", "newer.py"]
+    assert (copy / "reports" / "index.html").read_text() == "of profile: smoke with staged\n"
+    assert (root / "params.yaml").read_text() == "mine"
 
 
 def test_a_kept_sweep_holds_no_other(root):
