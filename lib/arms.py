@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from lib.errors import UserError
+from lib.errors import UserError, quoted
 from lib.selection import check_strategy
 from lib.settings import BASE, Section, Train
 
@@ -85,8 +85,7 @@ def make_arms(differences: dict[str, dict[str, Any]], train: Train, where: str =
         recipe, against = arm.recipe, [("against", other) for other in arm.against]
         for key, other in (("steps_of", recipe.steps_of), ("tokens_of", recipe.tokens_of), *against):
             if other is not None and (other not in arms or other == arm.name):
-                # in quotes, as names hold commas
-                others = ", ".join(repr(name) for name in arms if name != arm.name)
+                others = quoted(name for name in arms if name != arm.name)
                 raise UserError(f"{where}: {arm.name!r}: {key}: no other arm {other!r}; arms: {others}")
         if recipe.steps_of and recipe.tokens_of:
             raise UserError(f"{where}: {arm.name!r}: give steps_of or tokens_of, not both")

@@ -1,11 +1,18 @@
 """The one exception that is shown without a traceback, and which errors say that memory ran out."""
 
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """Something the user can mend: a setting, a file, a row.
 
     The message is one line and names the file or row, the value given and what is allowed.
     """
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names one by one, in quotes, as those of arms hold commas."""
+    return ", ".join(map(repr, names))
 
 
 def out_of_memory(error: BaseException) -> bool:

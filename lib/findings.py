@@ -21,12 +21,12 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Overlap:
-    """In which share of the questions exactly these students, and no other, chose the same rationale.
+    """In which share of the questions these students chose the same rationale; no other did too (`overlaps`), or any.
 
     members   the students, in the order given
     chance    the same share if each student chose at random
     low, high Wilson's 95 % interval
-    n         questions for which every student chose something
+    n         questions for which every student that is looked at chose something
     """
 
     members: tuple[str, ...]

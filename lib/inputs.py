@@ -19,7 +19,7 @@ from pathlib import Path
 from lib import paths
 from lib.arms import Recipe, make_arms, with_labels
 from lib.config import load_config
-from lib.errors import UserError
+from lib.errors import UserError, quoted
 from lib.records import write_atomically
 from lib.selection import check_strategy
 from lib.settings import Config, Finding, all_students
@@ -68,7 +68,7 @@ def refuse_mistakes(config: Config) -> None:
             raise UserError(f"params.yaml: ablate.findings: {title!r}: {mistake}")
     for key, name, there in _named_arms(config, arms):
         if not there:
-            raise UserError(f"params.yaml: {key}: no arm {name!r}; arms: {', '.join(arms)}")
+            raise UserError(f"params.yaml: {key}: no arm {name!r}; arms: {quoted(arms)}")
 
 
 def _misnamed(recipe: Recipe, config: Config, students: Collection[str]) -> str | None:
@@ -115,7 +115,7 @@ def _misplaced(finding: Finding, arms: Collection[str]) -> str | None:
             return f"no recipe has a key {key!r}; allowed: {', '.join(allowed)}"
     for name in finding.arms:
         if not _ran(name, arms):
-            return f"no arm {name!r}; arms: {', '.join(arms)}"
+            return f"no arm {name!r}; arms: {quoted(arms)}"
     return None
 
 
@@ -126,7 +126,8 @@ def _named_arms(config: Config, arms: Collection[str]) -> list[tuple[str, str, b
     """
     cases, exact = config.ablate.cases, [("train.headline", config.train.headline)]
     exact += [("ablate.alike", name) for name in config.ablate.alike]
-    either = [("ablate.cases.baseline", cases.baseline), ("ablate.cases.method", cases.method or cases.baseline)]
+    either = [("ablate.cases.baseline", cases.baseline)]
+    either += [("ablate.cases.method", cases.method)] if cases.method else []
     return [(key, name, name in arms) for key, name in exact] + [(key, name, _ran(name, arms)) for key, name in either]
 
 

@@ -69,8 +69,11 @@ def lowest(field: str) -> Step:
 
 
 def ranked_by(key: Callable[[Candidate], float]) -> Step:
-    """Ranked by a number that a function finds of each candidate, lowest first; ties fall by seed and id."""
-    return lambda pool, seed: sorted(pool, key=lambda c: (key(c), _draw(c, seed)))
+    """Ranked by a number that a function finds of each candidate, lowest first; ties fall by seed and id.
+
+    UserError for one that is no number.
+    """
+    return lambda pool, seed: _sorted([(key(c), _draw(c, seed), c) for c in pool])
 
 
 def accurate(pool: list[Candidate], seed: int) -> list[Candidate]:
@@ -156,10 +159,14 @@ def morsd(k: Count | None = None, threshold: Threshold = 0.8, similarity: str = 
 
 
 def _ranked(pool: list[Candidate], key: Callable[[Score], float], seed: int) -> list[Candidate]:
-    scored = [(key(c.score), _draw(c, seed), c) for c in pool if c.score is not None]
-    if unclear := [c.rationale.id for value, _, c in scored if isnan(value)]:
+    return _sorted([(key(c.score), _draw(c, seed), c) for c in pool if c.score is not None])
+
+
+def _sorted(rows: list[tuple[float, bytes, Candidate]]) -> list[Candidate]:
+    """Candidates by their numbers, then by their draws."""
+    if unclear := [c.rationale.id for value, _, c in rows if isnan(value)]:
         raise UserError(f"{unclear[0]}: its score is not a number, so it cannot be ranked; score it anew")
-    return [c for *_, c in sorted(scored, key=lambda one: one[:2])]
+    return [c for *_, c in sorted(rows, key=lambda row: row[:2])]
 
 
 def _draw(candidate: Candidate, seed: int, purpose: str = "tie") -> bytes:

@@ -99,5 +99,5 @@ def refuse_no_room(text: str, tokens: int, room: int | None, written: tuple[str,
     raise UserError(
         f"{where}{name} {most}: {text!r:.60} has {tokens} tokens; allowed: {room - most}, so that what is written fits "
         f"into the student's {room} positions; raise student.max_source_tokens of a student from scratch; for one that "
-        "is pretrained lower the limit or shorten the text"
+        "is pretrained shorten the text or, where it is a setting, lower the limit"
     )

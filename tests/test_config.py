@@ -14,6 +14,7 @@ from lib.comparison import place, slug
 from lib.config import declared_params, load_config, parse_config
 from lib.errors import UserError
 from lib.inputs import refuse_mistakes
+from lib.planning import train_keys
 from lib.settings import TaskName, all_students
 from lib.tasks import TASKS
 
@@ -415,3 +416,17 @@ def test_the_block_of_a_service_is_valid_over_the_default(service, tmp_path):
     assert teacher.openai.model in yaml.safe_load(block)["teacher"]["prices"]
     assert (teacher.openai.base_url is None) == (service == "OpenAI")
     assert teacher.openai.base_url is None or teacher.openai.base_url.endswith("/v1")
+
+
+# -- sweeps that share runs ----------------------------------------------------------------------
+
+
+def test_the_base_student_of_student_size_learns_what_sweeps_taught_it():
+    """All that is in a run's id is the same, so that `make sweep` takes the runs over."""
+    sizes, sweeps = (load_config(paths.ROOT / "params" / f"{name}.yaml") for name in ("student-size", "sweeps"))
+    for section in ("task", "tasks", "data", "teacher", "generate", "self_eval", "student", "slc"):
+        assert getattr(sizes, section) == getattr(sweeps, section), section
+    assert train_keys(sizes.train) == train_keys(sweeps.train) and sizes.train.seeds == sweeps.train.seeds
+    own, others = (make_arms(config.train.arms, config.train) for config in (sizes, sweeps))
+    for name in ("standard", "1 CoT", "5 CoTs", "5 CoTs w/ SE"):
+        assert own[f"base: {name}"].recipe == others[name].recipe, name

@@ -258,7 +258,7 @@ def test_a_misspelt_key_of_a_further_student_is_refused():
     [
         ({"x": "rationals"}, "no recipe has a key 'rationals'; allowed: rationales, "),
         ({"x": "rationales", "by": "level"}, "no recipe has a key 'level'; allowed: rationales, "),
-        ({"x": "rationales", "arms": ["1 CoT", "9 CoTs"]}, "no arm '9 CoTs'; arms: standard, 1 CoT, "),
+        ({"x": "rationales", "arms": ["1 CoT", "9 CoTs"]}, "no arm '9 CoTs'; arms: 'standard', '1 CoT', "),
     ],
 )
 def test_a_finding_of_what_is_not_there_is_refused(finding, said):
@@ -276,12 +276,14 @@ def test_with_gold_labels_alone_findings_name_their_arms_as_ever():
 def test_a_named_arm_that_there_is_not_is_refused(key):
     given = ["1 CoT", "6 CoTs"] if key == "ablate.alike" else "6 CoTs"
     said = mistaken(**{key.replace(".", "__"): given})
-    assert said.startswith(f"params.yaml: {key}: no arm '6 CoTs'; arms: standard, 1 CoT, ")
+    assert said.startswith(f"params.yaml: {key}: no arm '6 CoTs'; arms: 'standard', '1 CoT', ")
 
 
 def test_what_is_alike_is_named_as_it_is_shown_and_the_cases_either_way():
     gold = {"train__labels": ["gold"], "train__headline": "1 CoT (H)"}
-    assert "ablate.alike: no arm '1 CoT'; arms: standard (H), 1 CoT (H), " in mistaken(**gold, ablate__alike=["1 CoT"])
+    assert "ablate.alike: no arm '1 CoT'; arms: 'standard (H)', '1 CoT (H)', " in mistaken(
+        **gold, ablate__alike=["1 CoT"]
+    )
     for name in ("5 CoTs", "5 CoTs (H)"):
         assert mistaken(**gold, ablate__alike=["1 CoT (H)"], ablate__cases__method=name) == ""
 

@@ -43,6 +43,8 @@ def test_ranked_by_keeps_all_and_its_ties_favour_no_place():
 def test_a_score_that_is_no_number_is_refused():
     with pytest.raises(UserError, match="q/001: its score is not a number"):
         lowest("rd")([candidate(0), candidate(1, rd=float("nan"))], 0)
+    with pytest.raises(UserError, match="q/000: its score is not a number"):
+        ranked_by(lambda c: float("nan"))([candidate(0)], 0)
 
 
 def test_accurate_goes_by_the_gold_label_then_by_the_verdicts():
