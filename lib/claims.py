@@ -20,6 +20,7 @@ A test is of one of these forms; each takes `profile` and `expect` (more | less 
     gains: [{pair: ...}, {pair: ...}] one difference against another; each may name its own profile and table
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,10 +35,10 @@ from lib.evidence import CONTRADICTED, SUPPORTED, UNSURE, Missing, Outcome
 from lib.tables import DASH, plain
 
 SOURCE = paths.ROOT / "docs" / "claims.yaml"
-UNTESTABLE, NOT_RUN = "not testable offline", "not run yet"
-VERDICTS = (SUPPORTED, UNSURE, CONTRADICTED, UNTESTABLE, NOT_RUN)
+UNTESTABLE, NOT_RUN, ALIKE = "not testable offline", "not run yet", "nothing to compare"
+VERDICTS = (SUPPORTED, UNSURE, CONTRADICTED, ALIKE, UNTESTABLE, NOT_RUN)
 COMPARISONS = "05_ablate/comparisons"
-IMPLIED = {"alike": "05_ablate/similarity", "spread": "05_ablate/main"}  # what the other forms read is named, or this
+IMPLIED = {"alike": "05_ablate/similarity", "spread": "05_ablate/main"}  # read where no table is named; else the above
 FORMS = ("pairs", "similar", "spread", "level", "gains")
 LISTS = {"pairs": "pair", "similar": "alike"}  # forms that hold several tests, and what one of them is called
 HEAD = """# What the papers claim, and what was found here
@@ -51,8 +52,9 @@ other, else **not separated**: it may be true or not. Differences are paired and
 their table; [x, y] is the recorded 95% interval before correction. Two means are separated if their intervals do not
 meet, which is the stricter way. "As good as equal" means: the whole interval lies within the margin that is stated.
 **Not run yet** names the profile whose run (`make sweep P=name`) would tell, or the record that its last run did not
-write. A claim is not called supported while some of its tests are still to be run. "Another recipe": the sweep was
-trained by another version of the recipe than the default profile's runs (CHANGELOG.md).
+write. A claim is not called supported while some of its tests are still to be run. Two arms that are the same runs, as
+when both learn from all there is, test nothing: **nothing to compare**. "Another recipe": the sweep was trained by
+another version of the recipe than the default profile's runs (CHANGELOG.md).
 """
 
 
@@ -94,7 +96,7 @@ def found(claim: Mapping[str, Any]) -> Finding:
         except Missing as error:
             missing.append(str(error))
             continue
-        verdicts.append(evidence.judge(outcome, test["expect"]))
+        verdicts.append(ALIKE if math.isnan(outcome.estimate) else evidence.judge(outcome, test["expect"]))
         results.append(f"{outcome.text} ({_whose(test['profile'])})")
         sizes.append(of)
         records.append(record_of(test))
@@ -113,9 +115,14 @@ def singly(tests: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def together(verdicts: Sequence[str]) -> str:
-    """One verdict of several tests: contradicted by one, supported by all; without any there is nothing yet."""
+    """One verdict of several tests: contradicted by one, supported by all; without any there is nothing yet.
+
+    Those of two arms that are the same runs count only where there are no others.
+    """
     if not verdicts:
         return NOT_RUN
+    if not (verdicts := [verdict for verdict in verdicts if verdict != ALIKE]):
+        return ALIKE
     if CONTRADICTED in verdicts:
         return CONTRADICTED
     return SUPPORTED if set(verdicts) == {SUPPORTED} else UNSURE

@@ -12,6 +12,7 @@ folder each with the same files.
 """
 
 import csv
+import io
 import json
 import re
 import sys
@@ -39,7 +40,7 @@ GENERATED = "01_generate"  # the notebook whose metrics say what task and whose 
 SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
 # The one table and the one figure that answer the question; written by the last notebook.
 HEADLINE = "05_ablate"
-HEADLINE_TABLE = paths.TABLES / HEADLINE / "main.md"
+HEADLINE_TABLE = paths.TABLES / HEADLINE / "arms.md"  # the main table without the other ways to answer
 HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
 BEGIN = "<!-- results: begin; written by `make reproduce`, do not edit -->"
 END = "<!-- results: end -->"
@@ -146,7 +147,7 @@ def facts(ablate, profile: str, student, students, task: str, train) -> list[Fac
 
     None where the profile compares no arm with its match.
     """
-    rows = list(csv.DictReader(_read(HEADLINE_TABLE.with_name("comparisons.csv")).splitlines()))
+    rows = list(csv.DictReader(io.StringIO(_read(HEADLINE_TABLE.with_name("comparisons.csv")))))
     arms = with_labels(make_arms(train.arms, train), train.labels)
     if not (told := summary.found(rows, arms)):
         return []
@@ -215,7 +216,7 @@ def _main_result() -> str:
     figure = f'<img alt="{escape(_alternative(_read(HEADLINE_FIGURE)))}" src="{_inline(HEADLINE_FIGURE)}">'
     table = markdown(_read(HEADLINE_TABLE)) + _source(_made(HEADLINE, f"table-{HEADLINE}-main"))
     made = _source(_made(HEADLINE, f"figure-{HEADLINE}-main"))
-    return f"<h2>The main table</h2>\n{table}\n<figure>{figure}</figure>{made}"
+    return f"<h2>The arms</h2>\n{table}\n<figure>{figure}</figure>{made}"
 
 
 def _card(name: str) -> str:

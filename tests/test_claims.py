@@ -100,7 +100,8 @@ def test_the_same_runs_are_shown_and_not_waited_for(records):
     table = paths.REPORTS / "tables" / "05_ablate" / "comparisons.csv"
     table.write_text(table.read_text(encoding="utf-8") + "a,d,the same runs\n", encoding="utf-8")
     one = found(claim(pairs(["a", "b"], ["a", "d"])))
-    assert (one.verdict, one.note) == (UNSURE, "")
+    assert (one.verdict, one.note) == (SUPPORTED, "")  # by the pair that could be compared
+    assert found(claim(pairs(["a", "d"]))).verdict == "nothing to compare"
     assert one.results[1] == "a against d: the same runs, nothing to compare (default)"
 
 
@@ -267,7 +268,7 @@ def test_a_name_that_nothing_saves_has_no_writer():
 
 def in_claims(kind):
     """{(profile, "03_slc/lengths"), ...}: the tables of docs/claims.yaml, those included that a form implies."""
-    implied = {"pair": claims.COMPARISONS, "alike": "05_ablate/similarity", "spread": "05_ablate/main"}
+    implied = {"pair": claims.COMPARISONS, **claims.IMPLIED}
     found = set()
     for test in every_test():
         records = [

@@ -27,7 +27,7 @@ def repository(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "REPORTS", reports)
     monkeypatch.setattr(paths, "FIGURES", reports / "figures")
     monkeypatch.setattr(paths, "TABLES", reports / "tables")
-    places = {"INDEX": "index.html", "SWEEPS": "sweeps", "HEADLINE_TABLE": "tables/05_ablate/main.md"}
+    places = {"INDEX": "index.html", "SWEEPS": "sweeps", "HEADLINE_TABLE": "tables/05_ablate/arms.md"}
     places["HEADLINE_FIGURE"] = "figures/05_ablate/main.svg"
     for name, place in places.items():
         monkeypatch.setattr(report, name, reports / place)
@@ -299,7 +299,7 @@ def test_missing_results_are_named(capsys):
     write_reports()
     report.HEADLINE_TABLE.unlink()
     assert report.main([]) == 1
-    message = "error: reports/tables/05_ablate/main.md: no such file; `make reproduce` writes it\n"
+    message = "error: reports/tables/05_ablate/arms.md: no such file; `make reproduce` writes it\n"
     assert capsys.readouterr().err == message
     assert not report.INDEX.exists()
 
