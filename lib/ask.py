@@ -3,13 +3,13 @@
     from lib.ask import Reasoner
     reasoner = Reasoner.load("data/04_train/headline_student")      # or a run's folder, or an exported student
     said = reasoner.ask("Tom has 3 pens. Tom buys 4 pens. How many pens does Tom have now?")
-    said.answer                                     # "(3 + 4)"
-    said.rationale                                  # "Tom has 3 pens. Tom buys 4 pens. Now 3 + 4 = 19. ...": not so
-    said.verdict, round(said.p_correct, 2)          # "wrong", 0.09: what it thinks of its rationale
+    said.answer                                     # such as "(3 + 4)"
+    said.rationale                                  # such as "Tom has 3 pens. ... The answer is (3 + 4)."
+    said.verdict, round(said.p_correct, 2)          # such as "wrong", 0.1: what it thinks of its rationale
     reasoner.ask("Tom has ...", samples=8).answer   # the self-evaluated majority of 8 rationales
 
-So says the default's headline student. It knows the words of its training text alone: `said.unknown` counts the others
-("He" is one of them), and what it says to a question that has some is not worth much.
+The default's headline student knows the words of its training text alone: `said.unknown` counts the others ("He" is one
+of them), and what it says to a question that has some is not worth much.
 
 In a terminal: python -m lib.ask data/04_train/headline_student "Tom has 3 pens. ..."
 """

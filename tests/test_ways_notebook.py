@@ -57,7 +57,9 @@ def results(tmp_path, monkeypatch):
 
 def test_the_cells_run_and_show_all_ways(results, shown, tmp_path):
     left = run_cells(CELLS, results, 3, tmp_path)
-    assert set(shown) == {"main", "calibration", "reliability", "inference"}
+    assert set(shown) == {"main", "arms", "calibration", "reliability", "inference"}
+    assert list(shown["arms"].index) == [arm for arm in shown["main"].index if ": " not in arm] == list(ARMS)
+    assert shown["arms"].equals(shown["main"].loc[list(ARMS)])
     assert set(left["sampled"]) == {r.run.id for r in results if r.run.arm != "standard"}
     assert list(shown["main"].index) == list(left["main"].index)
     assert {"w/ SE: any of 3 is right", "1 CoT: majority of 3"} <= set(shown["main"].index)
