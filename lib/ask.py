@@ -3,9 +3,8 @@
     from lib.ask import Reasoner
     reasoner = Reasoner.load("data/04_train/headline_student")      # or a run's folder, or an exported student
     said = reasoner.ask("Tom has 3 pens. Tom buys 4 pens. How many pens does Tom have now?")
-    said.answer                                     # such as "(3 + 4)"
-    said.rationale                                  # such as "Tom has 3 pens. ... The answer is (3 + 4)."
-    said.verdict, round(said.p_correct, 2)          # such as "wrong", 0.1: what it thinks of its rationale
+    said.answer, said.rationale                     # an equation, and the steps that should lead to it
+    said.verdict, said.p_correct                    # correct | wrong | uncertain, 0 to 1: what it thinks of the steps
     reasoner.ask("Tom has ...", samples=8).answer   # the self-evaluated majority of 8 rationales
 
 The default's headline student knows the words of its training text alone: `said.unknown` counts the others ("He" is one
