@@ -35,8 +35,8 @@ from lib.evidence import CONTRADICTED, SUPPORTED, UNSURE, Missing, Outcome
 from lib.tables import DASH, plain
 
 SOURCE = paths.ROOT / "docs" / "claims.yaml"
-UNTESTABLE, NOT_RUN, ALIKE = "not testable offline", "not run yet", "nothing to compare"
-VERDICTS = (SUPPORTED, UNSURE, CONTRADICTED, ALIKE, UNTESTABLE, NOT_RUN)
+UNTESTABLE, NOT_RUN, NOTHING = "not testable offline", "not run yet", "nothing to compare"
+VERDICTS = (SUPPORTED, UNSURE, CONTRADICTED, NOTHING, UNTESTABLE, NOT_RUN)
 COMPARISONS = "05_ablate/comparisons"
 IMPLIED = {"alike": "05_ablate/similarity", "spread": "05_ablate/main"}  # read where no table is named; else the above
 FORMS = ("pairs", "similar", "spread", "level", "gains")
@@ -96,7 +96,7 @@ def found(claim: Mapping[str, Any]) -> Finding:
         except Missing as error:
             missing.append(str(error))
             continue
-        verdicts.append(ALIKE if math.isnan(outcome.estimate) else evidence.judge(outcome, test["expect"]))
+        verdicts.append(NOTHING if math.isnan(outcome.estimate) else evidence.judge(outcome, test["expect"]))
         results.append(f"{outcome.text} ({_whose(test['profile'])})")
         sizes.append(of)
         records.append(record_of(test))
@@ -121,8 +121,8 @@ def together(verdicts: Sequence[str]) -> str:
     """
     if not verdicts:
         return NOT_RUN
-    if not (verdicts := [verdict for verdict in verdicts if verdict != ALIKE]):
-        return ALIKE
+    if not (verdicts := [verdict for verdict in verdicts if verdict != NOTHING]):
+        return NOTHING
     if CONTRADICTED in verdicts:
         return CONTRADICTED
     return SUPPORTED if set(verdicts) == {SUPPORTED} else UNSURE
