@@ -60,6 +60,7 @@ def test_every_profiles_findings_have_a_place_and_a_file_each(path):
 
 SWEEPS = ["levels", "levels-coin-flip", "selectors", "refinement", "refinement-small", "sweeps", "sweeps-gold"]
 SWEEPS += ["student-size", "teacher-errors-00", "teacher-errors-25", "teacher-errors-50", "verdicts-50", "verdicts-85"]
+SWEEPS += ["table1"]
 
 
 @pytest.mark.parametrize("name", [*SWEEPS, "paper-pecotd"])

@@ -76,15 +76,20 @@ def test_what_is_written_says_what_the_profile_says(name):
 
 
 def test_only_lines_that_differ_are_written_anew():
-    before, after = default().splitlines(), profile.composed("table1").splitlines()
+    before, after = default().splitlines(), profile.composed("smoke").splitlines()
     new = [line.split("#")[0].strip() for line in after if line not in before]
     assert [line for line in new if line] == [
-        "profile: table1",
-        "stories: 17",
-        "distractors: both",
-        "labels: [teacher, gold]",
-        "steps: 800",
-        "self_eval_steps: 320",
+        "profile: smoke",
+        "train: 160",
+        "validation: 40",
+        "test: 60",
+        "warmup_steps: 12",
+        "seeds: [0, 1]",
+        "steps: 12",
+        "self_eval_steps: 6",
+        "warmup_steps: 4",
+        "validations: 2",
+        "bootstrap: 500",
     ]
 
 
