@@ -27,6 +27,7 @@ from lib.text import sentences
 
 HERE = Path(__file__).parent
 SEED = 0  # of the drawn questions
+EACH = 20  # of each split, in the sample that the reports hold
 SCORES = ("slc", "pmi", "rd")
 RUN_COLUMNS = ["arm", "seed", "run"]
 NAVIGATION = '<a href="{0}index.html">Contents</a>'

@@ -47,8 +47,8 @@ def save_table(
 
 
 def percent(share: float) -> str:
-    """0.834 as "83.4%"; nan or None as a dash."""
-    return DASH if pd.isna(share) else f"{100 * share:.1f}%"
+    """0.834 as "83.4%", −0.05 as "−5.0%"; nan or None as a dash."""
+    return DASH if pd.isna(share) else f"{100 * share:.1f}%".replace("-", "−")
 
 
 def mean_std_text(mean: float, std: float) -> str:

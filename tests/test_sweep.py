@@ -179,6 +179,21 @@ def test_runs_finished_elsewhere_are_found_again(root):
     assert (root / "data/04_train/runs/here/metrics.json").exists()
 
 
+def test_a_run_that_cannot_be_taken_over_is_named(root):
+    run = root / "data/04_train/runs/here"
+    run.mkdir(parents=True)
+    copying = root / "bin" / "cp"
+    copying.write_text('#!/bin/sh\ncase "$*" in *.shared*) exit 1 ;; esac\nexec /bin/cp "$@"\n', encoding="utf-8")
+    copying.chmod(0o755)
+    done = sweep(root, "levels")
+    assert done.returncode == 0
+    assert (
+        done.stderr
+        == f"note: {run}/ can be neither linked nor copied; if this profile has that run, it is trained anew\n"
+    )
+    assert not list((root / "scratch/sweeps/levels/scratch/retired").iterdir())
+
+
 def test_a_path_out_of_the_repository_is_to_be_absolute(root):
     (root.parent / "raw.json").write_text("raw")
     name_paths(root, "../raw.json")

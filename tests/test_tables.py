@@ -80,7 +80,8 @@ def test_refusals_write_nothing(tables, change, message):
 
 
 def test_numbers_as_text():
-    assert (percent(0.834), percent(1), percent(NAN), percent(None)) == ("83.4%", "100.0%", "–", "–")
+    assert (percent(0.834), percent(-0.05), percent(1)) == ("83.4%", "−5.0%", "100.0%")
+    assert (percent(NAN), percent(None)) == ("–", "–")
     assert mean_std_text(0.834, 0.012) == "83.4 ± 1.2"
     assert (mean_std_text(0.834, NAN), mean_std_text(NAN, NAN)) == ("83.4", "–")
 
