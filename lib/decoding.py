@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from lib.encoding import padded_with_mask
 from lib.mishaps import as_memory_allows
 from lib.stops import TAIL, runs_on, stopped
 from lib.student import Student
@@ -159,7 +160,7 @@ class _Translating:
 
     def __init__(self, student: Student, sources: Sequence[list[int]]):
         self.model = student.model
-        ids, self.mask = _padded(sources, self.model.device, student.tokenizer.pad_token_id, left=False)
+        ids, self.mask = padded_with_mask(sources, student.tokenizer.pad_token_id, self.model.device)
         self.read = self.model.get_encoder()(input_ids=ids, attention_mask=self.mask)
         self.cache = None
 
@@ -187,7 +188,7 @@ class _Continuing:
 
     def __init__(self, student: Student, sources: Sequence[list[int]]):
         self.model = student.model
-        self.ids, self.mask = _padded(sources, self.model.device, student.tokenizer.pad_token_id, left=True)
+        self.ids, self.mask = padded_with_mask(sources, student.tokenizer.pad_token_id, self.model.device, left=True)
         self.cache = None
         known = inspect.signature(self.model.forward).parameters
         self.placed = "position_ids" in known
@@ -213,15 +214,3 @@ class _Continuing:
         """Go on with these rows only; a row may come more than once."""
         self.cache.batch_select_indices(rows)
         self.mask = self.mask[rows]
-
-
-def _padded(sequences: Sequence[list[int]], device, pad: int, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids long[N, T] and their mask long[N, T]; padding before (`left`) or behind them."""
-    width = max(map(len, sequences))
-
-    def filled(values: list[int], filler: int) -> list[int]:
-        room = [filler] * (width - len(values))
-        return [*room, *values] if left else [*values, *room]
-
-    ids = torch.tensor([filled(s, pad) for s in sequences], device=device)
-    return ids, torch.tensor([filled([1] * len(s), 0) for s in sequences], device=device)

@@ -198,10 +198,19 @@ def collate_continuations(encoded: Sequence[Encoded], pad: int) -> dict:
     return {"tasks": [_continuations(task, pad) for task in _by_task(encoded)]}
 
 
-def padded(sequences: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-    """long[N, T], filled up on the right."""
+def padded(sequences: Sequence[Sequence[int]], value: int, left: bool = False) -> torch.Tensor:
+    """long[N, T], filled up on the right, or on the left."""
     width = max(map(len, sequences))
-    return torch.tensor([[*s, *[value] * (width - len(s))] for s in sequences])
+    room = [[value] * (width - len(s)) for s in sequences]
+    return torch.tensor([[*r, *s] if left else [*s, *r] for s, r in zip(sequences, room)])
+
+
+def padded_with_mask(
+    sequences: Sequence[Sequence[int]], pad: int, device, left: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids long[N, T], filled up, and their mask long[N, T], 0 on padding."""
+    mask = padded([[1] * len(s) for s in sequences], 0, left)
+    return padded(sequences, pad, left).to(device), mask.to(device)
 
 
 def _cut(ids: list[int], most: int, end: int) -> list[int]:
@@ -211,11 +220,9 @@ def _cut(ids: list[int], most: int, end: int) -> list[int]:
 
 def _continuations(task: Sequence[tuple[list[int], list[int]]], pad: int) -> dict:
     inputs = [[*source, *target[:-1]] for source, target in task]  # nothing is predicted after the last token
-    return {
-        "inputs": padded(inputs, pad),
-        "mask": padded([[1] * len(ids) for ids in inputs], 0),
-        **_at_real(padded([[-100] * (len(source) - 1) + list(target) for source, target in task], -100)),
-    }
+    ids, mask = padded_with_mask(inputs, pad, "cpu")
+    targets = padded([[-100] * (len(source) - 1) + list(target) for source, target in task], -100)
+    return {"inputs": ids, "mask": mask, **_at_real(targets)}
 
 
 def _at_real(targets: torch.Tensor) -> dict[str, torch.Tensor]:

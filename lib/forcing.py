@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import pad_sequence
 
-from lib.encoding import beginning
+from lib.encoding import beginning, padded_with_mask
 from lib.errors import UserError
 from lib.pairs import EncodedPair
 from lib.student import Student
@@ -215,7 +215,7 @@ def _encoder_states(model, sources: set[tuple[int, ...]], budget: int) -> dict[t
     order = sorted(sources)
     found = {}
     for batch in batches_by_budget([EncodedPair(source, (), (0, 0)) for source in order], budget):
-        ids, mask = _padded([order[i] for i in batch], model.device)
+        ids, mask = padded_with_mask([order[i] for i in batch], 0, model.device)
         states = model.get_encoder()(input_ids=ids, attention_mask=mask)[0]
         found.update({order[i]: row[: len(order[i])] for i, row in zip(batch, states)})
     return found
@@ -227,7 +227,7 @@ def _decoder_states(model, rows: Sequence[EncodedPair], start: tuple[int, ...], 
     lengths = torch.tensor([len(states) for states in read], device=model.device)
     encoded = pad_sequence(read, batch_first=True)  # (B, S, D)
     mask = (torch.arange(encoded.shape[1], device=model.device) < lengths[:, None]).long()
-    inputs, real = _padded([(*start, *row.target[:-1]) for row in rows], model.device)
+    inputs, real = padded_with_mask([(*start, *row.target[:-1]) for row in rows], 0, model.device)
     real[:, : len(start) - 1] = 0  # these predict no target token
     states = model.get_decoder()(
         input_ids=inputs, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
@@ -237,15 +237,7 @@ def _decoder_states(model, rows: Sequence[EncodedPair], start: tuple[int, ...], 
 
 def _joined_states(model, rows: Sequence[EncodedPair]) -> torch.Tensor:
     """Decoder-only: states at the positions that predict target tokens, float[P, D]; none of them sees padding."""
-    ids, mask = _padded([row.source + row.target for row in rows], model.device)
+    ids, mask = padded_with_mask([row.source + row.target for row in rows], 0, model.device)
     hidden = model.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)[0]  # (B, T, D)
     spans = [(len(row.source) - 1, len(row.source) + len(row.target) - 1) for row in rows]
     return torch.cat([hidden[i, first:last] for i, (first, last) in enumerate(spans)])
-
-
-def _padded(sequences: Sequence[Sequence[int]], device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids long[N, T], 0 on padding, and their mask long[N, T]."""
-    width = max(map(len, sequences))
-    ids = torch.tensor([[*s, *[0] * (width - len(s))] for s in sequences], device=device)
-    lengths = torch.tensor([len(s) for s in sequences], device=device)
-    return ids, (torch.arange(width, device=device) < lengths[:, None]).long()
