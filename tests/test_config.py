@@ -58,9 +58,8 @@ def test_every_profiles_findings_have_a_place_and_a_file_each(path):
     assert len(placed) == len(config.ablate.findings), "their figures would overwrite each other"
 
 
-SWEEPS = ["levels", "levels-coin-flip", "selectors", "refinement", "refinement-small", "sweeps", "sweeps-gold"]
-SWEEPS += ["student-size", "teacher-errors-00", "teacher-errors-25", "teacher-errors-50", "verdicts-50", "verdicts-85"]
-SWEEPS += ["table1"]
+# those that start from scratch with arms of their own
+SWEEPS = [path.stem for path in PROFILES if not path.stem.startswith(("default", "smoke", "svamp-recorded", "paper-"))]
 
 
 @pytest.mark.parametrize("name", [*SWEEPS, "paper-pecotd"])
