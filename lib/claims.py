@@ -29,7 +29,7 @@ from typing import Any
 
 import yaml
 
-from lib import evidence, paths
+from lib import evidence, paths, reruns
 from lib.errors import UserError
 from lib.evidence import CONTRADICTED, SUPPORTED, UNSURE, Missing, Outcome
 from lib.tables import DASH, plain
@@ -62,14 +62,14 @@ another version of the recipe than the default profile's runs (CHANGELOG.md).
 class Finding:
     """What became of one claim: the verdict with what is still to be run, its results in words, and of how much.
 
-    records   the file that each result was read from
+    records   the files that each result was read from
     """
 
     verdict: str
     note: str
     results: tuple[str, ...]
     size: str
-    records: tuple[Path, ...] = ()
+    records: tuple[tuple[Path, ...], ...] = ()
 
 
 def text() -> str:
@@ -77,7 +77,11 @@ def text() -> str:
     source = load()
     papers = {paper: [(claim, found(claim)) for claim in claims] for paper, claims in source["claims"].items()}
     sections = [_section(paper, rows) for paper, rows in papers.items()]
-    return "\n".join([HEAD, _counts(papers), *sections, *map(_series, source["series"])])
+    folders = [paths.REPORTS, *sorted(path.parent for path in (paths.REPORTS / "sweeps").glob("*/metrics"))]
+    return (
+        "\n".join([HEAD, _counts(papers), *sections, *map(_series, source["series"]), reruns.text(folders)]).rstrip()
+        + "\n"
+    )
 
 
 def load() -> dict[str, Any]:
@@ -97,9 +101,9 @@ def found(claim: Mapping[str, Any]) -> Finding:
             missing.append(str(error))
             continue
         verdicts.append(NOTHING if math.isnan(outcome.estimate) else evidence.judge(outcome, test["expect"]))
-        results.append(f"{outcome.text} ({_whose(test['profile'])})")
+        results.append(outcome.text if "gains" in test else f"{outcome.text} ({_whose(test['profile'])})")
         sizes.append(of)
-        records.append(record_of(test))
+        records.append(tuple(dict.fromkeys(record_of(one) for one in _sides(test))))
     verdict = together(verdicts)
     if missing and verdict == SUPPORTED:  # by some of its tests only
         verdict = NOT_RUN
@@ -145,8 +149,8 @@ def outcome_of(test: Mapping[str, Any]) -> Outcome:
 
 
 def record_of(test: Mapping[str, Any]) -> Path:
-    """The file that a test reads, the first of two that are set side by side. Raises Missing as `outcome_of` does."""
-    record = {**test, **test.get("level", {}), **next(iter(test.get("gains", [])), {})}
+    """The file that a test reads, the first of two where gains are set side by side. Raises Missing as `outcome_of`."""
+    record = {**test, **test.get("level", {}), **_sides(test)[0]}
     folder = evidence.folder_of(record["profile"])
     if "metrics" in record:
         return folder / "metrics" / f"{record['metrics']}.json"
@@ -165,7 +169,21 @@ def size(test: Mapping[str, Any]) -> str:
     if record.get("metrics") == "03_slc":  # a mean SLC by student: over all that this one scored
         return f"{evidence.metrics_of(folder, '03_slc')['scored'][record['key'][-1]]:,} rationales"
     measured = evidence.metrics_of(folder, "05_ablate")
-    return f"{measured['questions']} × {measured['seeds']} seeds"
+    return f"{_learned_from(folder)}{measured['questions']} × {measured['seeds']} seeds"
+
+
+def _learned_from(folder: Path) -> str:
+    """How many training questions there were, where the data card says so."""
+    try:
+        card = evidence.row_of(folder / "tables" / "01_generate" / "data_card.csv", {"split": "train"})
+    except Missing:
+        return ""
+    return f"{int(card['questions']):,} training questions, "
+
+
+def _sides(test: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The two differences of `gains`, each with its profile; of another test itself."""
+    return [{"profile": test["profile"], **one} for one in test.get("gains", [test])]
 
 
 def _level(test: Mapping[str, Any], folder: Path) -> Outcome:
@@ -175,12 +193,10 @@ def _level(test: Mapping[str, Any], folder: Path) -> Outcome:
 
 def _gain(test: Mapping[str, Any]) -> Outcome:
     """One recorded difference against another: more or less than it, if their intervals do not meet."""
-    first, second = (
-        evidence.difference(record_of(own), *own["pair"])
-        for own in ({"profile": test["profile"], **one} for one in test["gains"])
-    )
+    first, second = (evidence.difference(record_of(own), *own["pair"]) for own in _sides(test))
     beside = evidence.level(_triple(first), _triple(second), "")
-    return Outcome(first.estimate, first.low, first.high, beside.side, f"{first.text}; beside it {second.text}")
+    texts = [f"{one.text} ({_whose(own['profile'])})" for one, own in zip((first, second), _sides(test))]
+    return Outcome(first.estimate, first.low, first.high, beside.side, "; beside it ".join(texts))
 
 
 def _whose(profile: str) -> str:
@@ -220,10 +236,10 @@ def _row(claim: Mapping[str, Any], finding: Finding) -> str:
     return f"| {' | '.join(cells)} | **{finding.verdict}**{still} |"
 
 
-def _result(words: str, record: Path) -> str:
-    """A result with a link to its record; to a table as one reads it."""
-    shown = record.with_suffix(".md") if record.suffix == ".csv" else record
-    return f"{plain(words)}, [{plain(record.stem)}](../{shown.relative_to(paths.ROOT)})"
+def _result(words: str, records: Sequence[Path]) -> str:
+    """A result with links to its records; to tables as one reads them."""
+    shown = [record.with_suffix(".md") if record.suffix == ".csv" else record for record in records]
+    return ", ".join([plain(words), *(f"[{plain(file.stem)}](../{file.relative_to(paths.ROOT)})" for file in shown)])
 
 
 def _series(series: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
 """A profile states its differences from another one; laid over each other they are the whole settings.
 
-params/table1.yaml                          params/default.yaml with it
-    extends: default                            profile: table1
-    profile: table1                             train:
-    train: {labels: [teacher, gold]}              labels: [teacher, gold]
-                                                  seeds: [0, 1, 2]          # as in default.yaml
+params/smoke.yaml, in part                  params/default.yaml with it
+    extends: default                            profile: smoke
+    profile: smoke                              train:
+    train: {seeds: [0, 1]}                        seeds: [0, 1]
+                                                  lam: 0.5                  # as in default.yaml
 
 Mappings merge key by key, however deep. Replaced whole are lists and the mappings that a reader wants to see in one
 place: `train.arms`, `students`, `ablate.findings` and `teacher.openai.parameters`. A key that is not there already is

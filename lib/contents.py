@@ -32,6 +32,18 @@ HEADLINE = "05_ablate"
 HEADLINE_TABLE = paths.TABLES / HEADLINE / "arms.md"  # the main table without the other ways to answer
 HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
 
+TITLE = "What helped the small model"
+# `make sweep` puts three folders more into these addresses (.ci/sweep)
+NAVIGATION = " · ".join(
+    f'<a href="../{place}">{name}</a>'
+    for name, place in (
+        ("README", "README.md"),
+        ("How to read the reports", "docs/reading.md"),
+        ("Claims", "docs/claims.md"),
+        ("The papers' tables and figures", "docs/coverage.md"),
+    )
+)
+
 Fact = tuple[str, str, str]  # what it is, what is said of it (Markdown), the address of what made it ("": none)
 
 
@@ -40,10 +52,12 @@ def write_index(known: Sequence[Fact] = ()) -> Path:
 
     known   the answer (`facts`); without any the last notebook's headline stands there instead
     """
-    parts = ["<h1>What helped the small model</h1>", _answer(known) or _headline(), _main_result()]
+    profile = metrics(HEADLINE).get("profile", "default")
+    title = TITLE if profile == "default" else f"{TITLE}: profile {profile}"
+    parts = [f"<h1>{escape(title)}</h1>", _answer(known) or _headline(), _main_result()]
     parts += ["<h2>Page by page</h2>", *map(_card, rendered()), _browser_card(), _sweeps(), _mean_slc()]
     body = "\n".join(part for part in parts if part)
-    write_atomically(INDEX, page("What helped the small model", body, '<a href="../README.md">README</a>'))
+    write_atomically(INDEX, page(title, body, NAVIGATION))
     return INDEX
 
 
@@ -56,14 +70,14 @@ def facts(ablate, profile: str, student, students, task: str, train) -> list[Fac
     arms = with_labels(make_arms(train.arms, train), train.labels)
     if not (told := summary.found(rows, arms)):
         return []
-    asked, judged, trained = (metrics_or_none(name) for name in ("01_generate", "02_self_eval", "04_train"))
+    asked, judged, trained = (metrics_or_none(name) for name in (GENERATED, "02_self_eval", "04_train"))
     sure = summary.certainty(rows, metrics(HEADLINE)["questions"], len(train.seeds), ablate.alpha)
     compared = _made(HEADLINE, f"table-{HEADLINE}-comparisons")
     return [
         ("Asked", summary.ASKED, ""),
         ("Found", "\n".join(f"- {sentence}" for sentence in told), compared),
         ("How sure", sure, compared),
-        ("Teacher", summary.teacher(asked), _made("01_generate", "table-01_generate-accuracy")),
+        ("Teacher", summary.teacher(asked), _made(GENERATED, f"table-{GENERATED}-accuracy")),
         ("Student", summary.student(student, students), _made("04_train", "table-04_train-arms")),
         ("Cost", summary.cost([asked, judged], trained), _made("02_self_eval", "table-02_self_eval-cost")),
         ("Made with", _made_with(profile, task, train.seeds), ""),
@@ -86,6 +100,7 @@ def metrics(name: str, reports: Path | None = None) -> dict:
 
 
 def metrics_or_none(name: str) -> dict:
+    """The same of this profile; {} where the notebook has not run."""
     return metrics(name) if (paths.REPORTS / "metrics" / f"{name}.json").exists() else {}
 
 
@@ -95,6 +110,7 @@ def sweeps() -> list[Path]:
 
 
 def read(path: Path) -> str:
+    """A report's text. Raises UserError where it is not written."""
     if not path.exists():
         raise UserError(f"{path.relative_to(paths.ROOT)}: no such file; `make reproduce` writes it")
     return path.read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ import yaml
 
 from lib import paths
 from lib.errors import UserError
-from lib.evidence import Missing, folder_of, metrics_of, table_total
+from lib.evidence import Missing, folder_of, metrics_of, of_another_recipe, table_total
 from lib.tables import DASH, plain
 
 SOURCE = paths.ROOT / "docs" / "coverage.yaml"
@@ -32,9 +32,10 @@ HEAD = """# The papers' tables and figures, and where ours are
 
 Written by `make reproduce` from what lies in reports/; do not edit. The list stands in docs/coverage.yaml, a line for
 each place. **Present**: every file named was found; **absent**: not all of them, and the run of the profile
-(`make sweep P=name`) writes them; **not offline**: it takes a real teacher or a pretrained student. n: test questions
-and seeds of what students answer, rationales (or evaluations) of what the teacher wrote. What was found is in
-[claims.md](claims.md).
+(`make sweep P=name`) writes them; **not offline**: it takes a real teacher or a pretrained student. "Another recipe":
+that sweep was trained by another version of the recipe than the default profile's runs (CHANGELOG.md). n: test
+questions and seeds of what students answer, rationales (or evaluations) of what the teacher wrote. What was found is
+in [claims.md](claims.md).
 """
 
 
@@ -115,11 +116,21 @@ def _lines(row: Mapping[str, Any]) -> list[str]:
     if state(row) == ELSEWHERE:
         return [f"| {named[0]} | {DASH} | {DASH} | {DASH} | {ELSEWHERE}: {plain(row['why'])} |"]
     places = [
-        f"{', '.join(map(_link, files_of(place)))} | {place['profile']} | {size(place)} | "
-        f"{PRESENT if present(place) else f'**{ABSENT}**'}"
+        f"{', '.join(map(_link, files_of(place)))} | {place['profile']} | {size(place)} | {_there(place)}"
         for place in row["ours"]
     ]
     return [f"| {first} | {rest} |" for first, rest in zip(named + [" | "] * len(places), places)]
+
+
+def _there(place: Mapping[str, Any]) -> str:
+    """Whether a place's files are there, and whether they are of an older recipe."""
+    if not present(place):
+        return f"**{ABSENT}**"
+    try:
+        old = place["profile"] != REPOSITORY and of_another_recipe(folder_of(place["profile"]))
+    except Missing:
+        return PRESENT
+    return PRESENT + ", another recipe" * old
 
 
 def _link(file: Path) -> str:

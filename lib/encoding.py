@@ -177,7 +177,7 @@ def collate(encoded: Sequence[Encoded], pad: int, start: int) -> dict:
     tasks     a list of {"rows": long[B], "inputs": long[B, T]} and its real targets (`_at_real`)
     """
     by_task = _by_task(encoded)
-    sources = padded([source for task in by_task for source, _ in task], pad)
+    sources, mask = padded_with_mask([source for task in by_task for source, _ in task], pad)
     tasks, first = [], 0
     for task in by_task:
         targets = padded([target for _, target in task], -100)
@@ -186,7 +186,7 @@ def collate(encoded: Sequence[Encoded], pad: int, start: int) -> dict:
         )
         tasks.append({"rows": torch.arange(first, first + len(task)), "inputs": inputs, **_at_real(targets)})
         first += len(task)
-    return {"sources": sources, "mask": (sources != pad).long(), "tasks": tasks}
+    return {"sources": sources, "mask": mask, "tasks": tasks}
 
 
 def collate_continuations(encoded: Sequence[Encoded], pad: int) -> dict:
@@ -206,9 +206,9 @@ def padded(sequences: Sequence[Sequence[int]], value: int, left: bool = False) -
 
 
 def padded_with_mask(
-    sequences: Sequence[Sequence[int]], pad: int, device, left: bool = False
+    sequences: Sequence[Sequence[int]], pad: int, device: torch.device | str = "cpu", left: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids long[N, T], filled up, and their mask long[N, T], 0 on padding."""
+    """Token ids long[N, T], filled up, and their mask long[N, T], 0 on padding, whatever token that is."""
     mask = padded([[1] * len(s) for s in sequences], 0, left)
     return padded(sequences, pad, left).to(device), mask.to(device)
 
@@ -220,7 +220,7 @@ def _cut(ids: list[int], most: int, end: int) -> list[int]:
 
 def _continuations(task: Sequence[tuple[list[int], list[int]]], pad: int) -> dict:
     inputs = [[*source, *target[:-1]] for source, target in task]  # nothing is predicted after the last token
-    ids, mask = padded_with_mask(inputs, pad, "cpu")
+    ids, mask = padded_with_mask(inputs, pad)
     targets = padded([[-100] * (len(source) - 1) + list(target) for source, target in task], -100)
     return {"inputs": ids, "mask": mask, **_at_real(targets)}
 

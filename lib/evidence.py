@@ -95,7 +95,10 @@ def level(interval: tuple[float, float, float], other: float | tuple[float, floa
     value, low, high = interval
     beside = other if isinstance(other, tuple) else (other, other, other)
     side = 1 if low > beside[2] else -1 if high < beside[1] else 0
-    text = f"{what}: {_shown(interval)}" + (f" against {_shown(other)}" if isinstance(other, tuple) else "")
+    digits = 3
+    while side and digits < 6 and _meet(interval, beside, digits):  # else a separated one would be shown as touching
+        digits += 1
+    text = f"{what}: {_shown(interval, digits)}" + (f" against {_shown(other)}" if isinstance(other, tuple) else "")
     return Outcome(value, low, high, side, text)
 
 
@@ -218,9 +221,15 @@ def _std(row: Mapping[str, str], table: Path) -> float:
     return float(found[2])
 
 
-def _shown(values: float | tuple[float, float, float]) -> str:
+def _meet(one: tuple[float, float, float], other: tuple[float, float, float], digits: int) -> bool:
+    """Whether two intervals touch once they are rounded to so many digits."""
+    first, second = ([float(f"{value:.{digits}g}") for value in values] for values in (one, other))
+    return first[1] <= second[2] and second[1] <= first[2]
+
+
+def _shown(values: float | tuple[float, float, float], digits: int = 3) -> str:
     mean, low, high = values if isinstance(values, tuple) else (values,) * 3
-    return f"{mean:.3g} [{low:.3g}, {high:.3g}]".replace("-", "−")
+    return f"{mean:.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]".replace("-", "−")
 
 
 def _name(path: Path) -> str:

@@ -9,7 +9,7 @@ All is read from what the stages recorded; nothing in it differs between two mac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from lib.arms import Arm, counterparts
+from lib.arms import Arm, Recipe, counterparts
 
 ASKED = (
     "Does a small student learn more from several chains of thought (CoTs) of a teacher, and from judging them "
@@ -17,6 +17,7 @@ ASKED = (
 )
 NOT_SEPARATED = re.compile(r"not separated \((?P<effect>[^\]]*\]),? ?(?P<rest>.*)\)")
 SEPARATED = re.compile(r"(?P<effect>[+−-]?[\d.]+ points \[[^\]]*\]),? ?(?P<rest>.*)")
+NAMED = 5  # of the separated pairs, at most
 PACKAGES = ("torch", "transformers", "numpy", "dvc", "papermill")
 
 
@@ -33,23 +34,29 @@ def found(rows: Iterable[Mapping[str, str]], arms: Mapping[str, Arm]) -> list[st
 def matched(arms: Mapping[str, Arm]) -> list[tuple[str, str, str]]:
     """Pairs that differ in what is asked about: (arm, what it is compared with, what that one is called).
 
-    {"a": {}, "a w/ SE": {"evaluations": 5}, "c": {"tokens_of": "a"}}   ->
-    [("a", "c", "the control with equal compute"), ("a w/ SE", "a", "a (the same without self-evaluation)")]
-    P-labels first, then equal compute; the more rationales, the earlier.
+    {"a": {}, "a w/ SE": {"evaluations": 5}, "c": {"tokens_of": "a"}, "s": {"steps_of": "a w/ SE"}}   ->
+    [("a", "c", "the control with equal compute"), ("a w/ SE", "s", "s (without self-evaluation, as many steps)"),
+     ("a w/ SE", "a", "a (the same without self-evaluation and its 200 steps)")]
+    P-labels first, then equal compute, then equal steps; the more rationales, the earlier.
     """
-    compute = [
-        (arm.recipe.tokens_of, name, "the control with equal compute")
-        for name, arm in arms.items()
-        if arm.recipe.tokens_of in arms
+    recipes = {name: arm.recipe for name, arm in arms.items()}
+    pairs = [(own.tokens_of, name, "the control with equal compute") for name, own in recipes.items() if own.tokens_of]
+    pairs += [(own.steps_of, name, _of_equal_steps(name, own)) for name, own in recipes.items() if own.steps_of]
+    pairs += [
+        (name, other, f"{other} (the same without self-evaluation and its {recipes[name].self_eval_steps} steps)")
+        for name, other in counterparts(recipes).items()
     ]
-    like = counterparts({name: arm.recipe for name, arm in arms.items()})
-    judging = [(name, other, f"{other} (the same without self-evaluation)") for name, other in like.items()]
 
     def place(pair: tuple[str, str, str]) -> tuple:
-        recipe = arms[pair[0]].recipe
-        return recipe.labels == "gold", pair in judging, -recipe.rationales, list(arms).index(pair[0])
+        recipe, other = recipes[pair[0]], recipes[pair[1]]
+        kind = 0 if other.tokens_of else 1 if other.steps_of else 2
+        return recipe.labels == "gold", kind, -recipe.rationales, list(arms).index(pair[0])
 
-    return sorted(compute + judging, key=place)
+    return sorted(pairs, key=place)
+
+
+def _of_equal_steps(name: str, recipe: Recipe) -> str:
+    return f"{name} (without self-evaluation, as many steps)" if recipe.explain else "the control with equal steps"
 
 
 def sentence(arm: str, against: str, verdict: str) -> str:
@@ -62,12 +69,16 @@ def sentence(arm: str, against: str, verdict: str) -> str:
 
 
 def certainty(rows: Sequence[Mapping[str, str]], questions: int, seeds: int, alpha: float) -> str:
-    """How sure: what the intervals are, what is corrected for, and how many of all the pairs are separated."""
-    tested = [row["verdict"] for row in rows if SEPARATED.search(row["verdict"])]
-    sure = sum(not NOT_SEPARATED.fullmatch(verdict) for verdict in tested)
+    """How sure: what the intervals are, what is corrected for, and which of all the pairs are separated."""
+    tested = [row for row in rows if SEPARATED.search(row["verdict"])]
+    sure = [row for row in tested if not NOT_SEPARATED.fullmatch(row["verdict"])]
+    effects = [SEPARATED.search(row["verdict"])["effect"] for row in sure[:NAMED]]
+    named = [f"{row['arm']} against {row['against']} ({effect})" for row, effect in zip(sure, effects)]
+    named += [f"{len(sure) - NAMED} more"] if len(sure) > NAMED else []
+    which = ": " + "; ".join(named) if named else ""
     return (
-        f"{sure} of {len(tested)} paired differences are separated at α = {alpha:g} after Holm's correction for all of "
-        f"them. Intervals of {1 - alpha:.0%} resample {questions} test questions and {seeds} "
+        f"{len(sure)} of {len(tested)} paired differences are separated at α = {alpha:g} after Holm's correction for "
+        f"all of them{which}. Intervals of {1 - alpha:.0%} resample {questions} test questions and {seeds} "
         f"seed{'s' if seeds != 1 else ''}, before the correction. Not separated does not mean equal: the text says "
         "which difference would have been seen."
     )
@@ -84,15 +95,15 @@ def teacher(generate: Mapping) -> str:
     return " ".join([*generate.get("teacher", ["not recorded."]), right]).strip()
 
 
-def student(settings, others: Iterable[str] = ()) -> str:
-    """The student's settings as words; settings = cfg.student, others = the names of cfg.students."""
+def student(settings, others: Mapping[str, Mapping] | None = None) -> str:
+    """The student's settings as words; settings = cfg.student, others = cfg.students, each in what it differs."""
     s = settings
     if s.source == "scratch":
         made = f"{s.architecture} from scratch, {s.layers} layers of width {s.d_model}, tokenizer {s.tokenizer}"
     else:
         made = f"{s.source}, tokenizer {s.tokenizer}"
-    beside = f"; beside it: {', '.join(others)}" if others else ""
-    return f"{made}{beside}."
+    named = [f"{name} ({', '.join(f'{k} {v}' for k, v in own.items())})" for name, own in (others or {}).items()]
+    return f"{'; beside it: '.join([made, ', '.join(named)] if named else [made])}."
 
 
 def cost(asked: Sequence[Mapping], trained: Mapping) -> str:

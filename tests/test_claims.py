@@ -120,6 +120,21 @@ def test_a_result_links_to_the_table_it_was_read_from(records):
     assert claims.record_of(gains).is_relative_to(paths.REPORTS / "sweeps" / "levels")
 
 
+def test_two_gains_each_name_their_profile_and_link_their_table(records):
+    gains = [{"pair": ["a", "b"]}, {"profile": "default", "pair": ["a", "c"]}]
+    test = claim({"profile": "levels", "gains": gains, "expect": "more"})
+    row = claims._row(test, found(test))
+    assert "after Holm (levels); beside it a against c: +0.2 points" in row and "after Holm (default), [" in row
+    assert "sweeps/levels/tables/05_ablate/comparisons.md), [comparisons](../reports/tables/05_ablate/" in row
+
+
+def test_it_is_said_how_many_questions_were_learned_from(records):
+    card = paths.REPORTS / "tables" / "01_generate" / "data_card.csv"
+    card.parent.mkdir()
+    card.write_text("split,questions\ntrain,2000\ntest,400\n", encoding="utf-8")
+    assert found(claim(pairs(["a", "b"]))).size == "default: 2,000 training questions, 400 × 3 seeds"
+
+
 def test_results_of_another_version_of_the_recipe_say_so(records):
     metrics = paths.REPORTS / "metrics" / "05_ablate.json"
     assert "another recipe" not in found(claim(pairs(["a", "b"], profile="levels"))).results[0]

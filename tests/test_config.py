@@ -1,5 +1,6 @@
 """Settings: what params.yaml may say, and one-line errors that name the key and what is allowed."""
 
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -82,6 +83,16 @@ def test_the_runs_that_a_sweep_announces_are_those_of_its_arms(name):
     [announced] = re.findall(r"\((\d+)\s+(?:# )?runs: about", path.read_text(encoding="utf-8"))
     arms = with_labels(make_arms(config.train.arms, config.train), config.train.labels)
     assert int(announced) == len(arms) * len(config.train.seeds)
+
+
+@pytest.mark.parametrize("name", ["default", "smoke", *SWEEPS])
+def test_only_the_default_has_an_example_arm_in_05(name):
+    """A sweep trains the runs that it announces, and no more."""
+    notebook = json.loads((paths.ROOT / "notebooks" / "05_ablate.ipynb").read_text(encoding="utf-8"))
+    [cell] = [cell for cell in notebook["cells"] if cell["id"] == "05-arms"]
+    names = {"cfg": load_config(paths.ROOT / "params" / f"{name}.yaml")}
+    exec("".join(cell["source"]), names)
+    assert bool(names["ARMS"]) == (name in ("default", "smoke"))
 
 
 @pytest.mark.parametrize(("sweep", "key"), [("teacher-errors", "flaw_rate"), ("verdicts", "verdict_reliability")])

@@ -135,6 +135,15 @@ def test_the_answer_stands_first_with_its_interval_and_the_cell_that_made_it():
     assert "torch 2.0 (requirements.txt)" in text and 'href="provenance.html"' in text and faults(text) == []
 
 
+def test_a_page_of_another_profile_says_whose_it_is():
+    write_reports(profile="levels")
+    text = contents.write_index().read_text(encoding="utf-8")
+    assert "<h1>What helped the small model: profile levels</h1>" in text
+    write_reports()
+    text = contents.write_index().read_text(encoding="utf-8")
+    assert "<h1>What helped the small model</h1>" in text and '<a href="../docs/reading.md">How to read' in text
+
+
 def test_a_sweep_page_does_not_link_to_what_is_not_kept():
     write_reports(questions=400)
     known = contents.facts(**write_comparisons("the same runs", profile="levels"))

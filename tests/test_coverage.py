@@ -50,6 +50,17 @@ def test_sizes_are_those_recorded_and_none_without_a_run(reports):
     assert size(SWEEP) == size({"profile": "repository", "files": ["README.md"]}) == "–"
 
 
+def test_what_another_version_of_the_recipe_trained_says_so(reports):
+    figure = reports / "sweeps" / "levels" / "figures" / "05_ablate" / "main.svg"
+    figure.parent.mkdir(parents=True)
+    figure.write_text("figure", encoding="utf-8")
+    metrics = reports / "sweeps" / "levels" / "metrics"
+    metrics.mkdir()
+    (metrics / "05_ablate.json").write_text(json.dumps({"questions": 400, "seeds": 3, "recipe_version": 9}))
+    default, sweep = coverage._lines({"item": "Table 1", "what": "arms", "ours": [DEFAULT, SWEEP]})
+    assert default.endswith("| present |") and sweep.endswith("| present, another recipe |")
+
+
 def test_an_item_without_places_must_say_why(reports):
     with pytest.raises(UserError, match="'Table 1': neither `ours` nor `why`"):
         state({"item": "Table 1"})

@@ -17,6 +17,8 @@ from lib.encoding import (
     encode,
     kept_ends,
     limit_lengths,
+    padded,
+    padded_with_mask,
     source_ids,
     step_collator,
     target_ids,
@@ -159,6 +161,14 @@ def test_an_encoder_decoders_batch_by_hand():
     assert explanation["rows"].tolist() == [2]
     assert explanation["inputs"].tolist() == [[0, 8, 9]]
     assert explanation["targets"].tolist() == [8, 9, 1]
+
+
+def test_padding_and_its_mask_by_hand():
+    ids, mask = padded_with_mask([[5], [6, 7, 1]], pad=1)  # the end token pads, and is masked only where it does
+    assert ids.tolist() == [[5, 1, 1], [6, 7, 1]] and mask.tolist() == [[1, 0, 0], [1, 1, 1]]
+    ids, mask = padded_with_mask([[5], [6, 7, 1]], pad=0, left=True)
+    assert ids.tolist() == [[0, 0, 5], [6, 7, 1]] and mask.tolist() == [[0, 0, 1], [1, 1, 1]]
+    assert padded([[5], [6, 7]], -100).tolist() == [[5, -100], [6, 7]]
 
 
 def test_a_decoder_only_students_batch_by_hand():

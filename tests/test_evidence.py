@@ -185,3 +185,8 @@ def test_a_profile_nobody_ran_is_missing_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "REPORTS", tmp_path)
     with pytest.raises(Missing, match=r"^levels$"):
         evidence.folder_of("levels")
+
+
+def test_a_separated_mean_is_shown_with_the_digits_that_separate_it():
+    assert level((0.52286, 0.50028, 0.54439), 0.5, "AUC").text == "AUC: 0.5229 [0.5003, 0.5444]"
+    assert level((0.52286, 0.49928, 0.54439), 0.5, "AUC").text == "AUC: 0.523 [0.499, 0.544]"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from written import HOSTILE, repository_at, write_reports
@@ -160,5 +161,6 @@ def test_an_unknown_text_is_refused_with_those_there_are(capsys):
 def test_reports_are_put_together_without_loading_what_trains():
     """`make reproduce` does so each time, also where there is nothing else to do."""
     heavy = "print([name for name in ('torch', 'transformers', 'datasets') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", f"import sys, lib.report; {heavy}"], capture_output=True, text=True)
+    command = [sys.executable, "-c", f"import sys, lib.report; {heavy}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(report.__file__).parents[1])
     assert done.stdout == "[]\n", done.stderr

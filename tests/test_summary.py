@@ -17,6 +17,8 @@ NAMED = {
     "5 CoTs": {"rationales": 5},
     "5 CoTs w/ SE": {"rationales": 5, "evaluations": 5, "judge_sees": "rationale"},
     "same compute": {"explain": False, "tokens_of": "5 CoTs"},
+    "same steps": {"explain": False, "steps_of": "5 CoTs w/ SE"},
+    "more reasoning": {"rationales": 5, "steps_of": "5 CoTs w/ SE"},
 }
 ARMS = make_arms(NAMED, CONFIG.train)
 NULL = "not separated (+1.8 points [+0.4, +3.2], p = .23 after Holm; n = 400 × 3 seeds; a difference of 2.0 would be)"
@@ -27,19 +29,21 @@ def row(arm: str, against: str, verdict: str) -> dict[str, str]:
     return {"arm": arm, "against": against, "verdict": verdict}
 
 
-def test_matched_pairs_differ_in_compute_alone_or_in_self_evaluation_alone():
-    alone = "(the same without self-evaluation)"
+def test_matched_pairs_are_of_equal_compute_or_steps_or_say_how_many_fewer():
+    alone, steps = "the same without self-evaluation and its", CONFIG.train.self_eval_steps
     assert summary.matched(ARMS) == [
         ("5 CoTs", "same compute", "the control with equal compute"),
-        ("5 CoTs w/ SE", "5 CoTs", f"5 CoTs {alone}"),
-        ("1 CoT w/ SE", "1 CoT", f"1 CoT {alone}"),
+        ("5 CoTs w/ SE", "same steps", "the control with equal steps"),
+        ("5 CoTs w/ SE", "more reasoning", "more reasoning (without self-evaluation, as many steps)"),
+        ("5 CoTs w/ SE", "5 CoTs", f"5 CoTs ({alone} {steps} steps)"),
+        ("1 CoT w/ SE", "1 CoT", f"1 CoT ({alone} 9 steps)"),
     ]
 
 
 def test_pairs_with_gold_labels_come_after_the_others():
     pairs = [pair[:2] for pair in summary.matched(with_labels(ARMS, ["teacher", "gold"]))]
-    assert pairs[3:] == [(f"{arm} (H)", f"{other} (H)") for arm, other in pairs[:3]]
-    assert [pair[:2] for pair in summary.matched(with_labels(ARMS, ["gold"]))] == pairs[3:]
+    assert pairs[5:] == [(f"{arm} (H)", f"{other} (H)") for arm, other in pairs[:5]]
+    assert [pair[:2] for pair in summary.matched(with_labels(ARMS, ["gold"]))] == pairs[5:]
 
 
 @pytest.mark.parametrize("profile", ["default", "table1", "sweeps", "sweeps-gold"])
@@ -47,7 +51,7 @@ def test_profiles_with_self_evaluation_compare_it_with_its_like(profile):
     """However their recipes are written: `rationales: 1` and nothing are the same."""
     train = load_config(paths.ROOT / "params" / f"{profile}.yaml").train
     arms = with_labels(make_arms(train.arms, train), train.labels)
-    found = [(arm, other) for arm, other, name in summary.matched(arms) if "without" in name]
+    found = [(arm, other) for arm, other, name in summary.matched(arms) if "the same without" in name]
     assert any(other in arms[arm].against for arm, other in found)
 
 
@@ -86,6 +90,7 @@ def test_certainty_counts_what_is_separated_and_leaves_out_what_is_no_test():
     rows = [row("a", "b", NULL), row("a", "c", SURE), row("a", "d", "the same runs")]
     said = summary.certainty(rows, 400, 1, 0.05)
     assert said.startswith("1 of 2 paired differences are separated at α = 0.05")
+    assert "for all of them: a against c (−6.4 points [−9.6, −3.1]). Intervals" in said
     assert "95% resample 400 test questions and 1 seed," in said
 
 
@@ -107,7 +112,10 @@ def test_teacher_and_student_in_words():
     scratch = load_config(paths.ROOT / "params" / "default.yaml").student
     assert summary.student(scratch) == "t5 from scratch, 2 layers of width 64, tokenizer words."
     hub = SimpleNamespace(source="google/flan-t5-small", tokenizer="google/flan-t5-small")
-    assert summary.student(hub, ["small"]) == "google/flan-t5-small, tokenizer google/flan-t5-small; beside it: small."
+    assert (
+        summary.student(hub, {"small": {"d_model": 32, "heads": 4}})
+        == "google/flan-t5-small, tokenizer google/flan-t5-small; beside it: small (d_model 32, heads 4)."
+    )
 
 
 def test_versions_are_those_that_are_pinned():

@@ -179,19 +179,48 @@ def test_runs_finished_elsewhere_are_found_again(root):
     assert (root / "data/04_train/runs/here/metrics.json").exists()
 
 
-def test_a_run_that_cannot_be_taken_over_is_named(root):
-    run = root / "data/04_train/runs/here"
-    run.mkdir(parents=True)
-    copying = root / "bin" / "cp"
-    copying.write_text('#!/bin/sh\ncase "$*" in *.shared*) exit 1 ;; esac\nexec /bin/cp "$@"\n', encoding="utf-8")
-    copying.chmod(0o755)
+def copying(root: Path, fails: str) -> None:
+    """A `cp` that fails for some of what is taken over."""
+    program = root / "bin" / "cp"
+    script = f'case "$*" in {fails}) echo "no space" >&2; exit 1 ;; esac'
+    program.write_text(f'#!/bin/sh\n{script}\nexec /bin/cp "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+
+
+def test_runs_that_cannot_be_taken_over_are_counted_and_one_is_named(root):
+    runs = [root / "data/04_train/runs" / name for name in ("here", "there")]
+    for run in runs:
+        run.mkdir(parents=True)
+    copying(root, fails="*.shared*")
     done = sweep(root, "levels")
     assert done.returncode == 0
-    assert (
-        done.stderr
-        == f"note: {run}/ can be neither linked nor copied; if this profile has that run, it is trained anew\n"
+    assert done.stderr == (
+        "note: 2 finished runs can be neither linked nor copied; those of this profile are trained anew; "
+        f"{runs[0]}/: no space\n"
     )
     assert not list((root / "scratch/sweeps/levels/scratch/retired").iterdir())
+
+
+def test_where_files_cannot_be_linked_they_are_copied(root):
+    run = root / "data/04_train/runs/here"
+    run.mkdir(parents=True)
+    (run / "metrics.json").write_text("here")
+    copying(root, fails="-Rl*")
+    done = sweep(root, "levels")
+    assert (done.returncode, done.stderr) == (0, "")
+    taken = root / "scratch/sweeps/levels/scratch/retired/here/metrics.json"
+    assert taken.read_text() == "here" and not taken.samefile(run / "metrics.json")
+
+
+def test_the_kept_page_of_contents_links_to_where_things_are_from_there(root):
+    page = '<a href="../README.md">README</a> <a href="../docs/claims.md">Claims</a> <a href="01.html">01</a>'
+    (root / "bin" / "dvc").write_text(DVC + f"echo '{page}' > reports/index.html\n", encoding="utf-8")
+    assert sweep(root, "levels").returncode == 0
+    kept = (root / "reports/sweeps/levels/index.html").read_text()
+    assert kept == (
+        '<a href="../../index.html">All reports</a> · <a href="../../../README.md">README</a> '
+        '<a href="../../../docs/claims.md">Claims</a> <a href="01.html">01</a>\n'
+    )
 
 
 def test_a_path_out_of_the_repository_is_to_be_absolute(root):

@@ -12,7 +12,7 @@ TABLE = "| arm | accuracy |\n|---|---|\n| {} | 80.0 |\n"
 
 
 def repository_at(root: Path, monkeypatch) -> Path:
-    """`root`, to which every path is patched; `write_reports` fills it."""
+    """`root`, to which lib/paths and lib/contents are patched; `write_reports` fills it."""
     reports = root / "reports"
     shutil.copy(paths.ROOT / "dvc.yaml", root)
     monkeypatch.setattr(paths, "ROOT", root)
