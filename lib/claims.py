@@ -16,7 +16,8 @@ A test is of one of these forms; each takes `profile` and `expect` (more | less 
     pairs: [[arm, against], ...]      differences in a table, `table: 05_ablate/comparisons` where not given
     similar: [arm, ...]               05's similarities to the teacher's rationales, against the first arm of that table
     spread: [arm, against]            the ratio of two standard deviations over seeds
-    level: {a record}, to: 1          a mean against a number, or against another record (`evidence.interval_of`)
+    level: {a record}, to: 1          a mean against a number, or another record, which may name its own profile
+                                      (`evidence.interval_of`)
     gains: [{pair: ...}, {pair: ...}] one difference against another; each may name its own profile and table
 """
 
@@ -188,7 +189,10 @@ def _sides(test: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _level(test: Mapping[str, Any], folder: Path) -> Outcome:
     own, other = evidence.interval_of(test["level"], folder), test["to"]
-    return evidence.level(own, evidence.interval_of(other, folder) if isinstance(other, Mapping) else other, test["of"])
+    if not isinstance(other, Mapping):
+        return evidence.level(own, other, test["of"])
+    elsewhere = evidence.folder_of(other.get("profile", test["profile"]))
+    return evidence.level(own, evidence.interval_of(other, elsewhere), test["of"])
 
 
 def _gain(test: Mapping[str, Any]) -> Outcome:

@@ -82,6 +82,16 @@ def test_a_level_is_tested_against_a_number_and_counted_in_rationales(records):
     assert one.results == ("base: 1.8 [1.7, 1.9] (levels)",)
 
 
+def test_a_level_may_be_tested_against_that_of_another_profile(records):
+    key = {"metrics": "03_slc", "key": ["slc_by_student", "base"]}
+    metrics = paths.REPORTS / "metrics" / "03_slc.json"
+    metrics.write_text(json.dumps({"slc_by_student": {"base": [1.2, 1.1, 1.3]}, "scored": {"base": 4800}}))
+    test = {"profile": "levels", "of": "base", "level": key, "to": {**key, "profile": "default"}, "expect": "more"}
+    one = found(claim(test))
+    assert (one.verdict, one.results) == (SUPPORTED, ("base: 1.8 [1.7, 1.9] against 1.2 [1.1, 1.3] (levels)",))
+    assert found(claim({**test, "to": {**key, "profile": "selectors"}})).note == "selectors"
+
+
 def test_results_carry_interval_profile_and_size(records):
     one = found(claim(pairs(["a", "b"])))
     assert one.results == ("a against b: +4.2 points [+1.1, +7.3], p = .024 after Holm (default)",)
