@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from lib import paths
 from lib.errors import UserError
 from lib.records import write_atomically
-from lib.tables import artefact_path
+from lib.tables import artefact_path, true_minus
 
 WIDTH = 5.4  # inches; narrow, so that text stays readable on a 400 px screen
 GROWTH = 1.35  # how far a figure may be enlarged on a wide page
@@ -94,9 +94,7 @@ def arm_plot(
         own = (seeds or {}).get(name, [])
         ax.plot(own, [y + 0.22] * len(own), "o", color="black", fillstyle="none", markersize=3.5, markeredgewidth=0.8)
         ax.text(0, y - 0.23, name, transform=ax.get_yaxis_transform(), va="bottom", bbox=HALO)
-        ax.annotate(
-            text(value).replace("-", "−"), (max(value, *bar), y), (8, 0), textcoords="offset points", va="center"
-        )
+        ax.annotate(true_minus(text(value)), (max(value, *bar), y), (8, 0), textcoords="offset points", va="center")
     if reference is not None:
         ax.axvline(reference, color=GREY, linewidth=1, zorder=0)
     ax.set(xlabel=xlabel, yticks=[], ylim=(len(arms) - 0.6, -0.85))

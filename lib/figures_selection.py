@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from lib.errors import UserError
 from lib.figures import GREY, HALO, WIDTH, contrast
 from lib.findings import Overlap, agreement_of_all
+from lib.tables import true_minus
 
 MARKERS = "osD^vP*X"
 MOST_BARS = 12  # of an upset figure
@@ -138,7 +139,7 @@ def _dot(ax: Axes, y: float, point: tuple[float, float, float], i: int, text: Ca
     ax.plot(bar, [y, y], color=f"C{i}", linewidth=2.2, solid_capstyle="butt")
     ax.plot(value, y, MARKERS[i % len(MARKERS)], color=f"C{i}", markersize=7)
     place = {"textcoords": "offset points", "va": "center", "fontsize": "small"}
-    ax.annotate(text(value).replace("-", "−"), (max(bar), y), (8, 0), **place)
+    ax.annotate(true_minus(text(value)), (max(bar), y), (8, 0), **place)
 
 
 def _bar(ax: Axes, x: int, one: Overlap, colour: str) -> None:
