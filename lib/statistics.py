@@ -106,17 +106,21 @@ def separated(difference: Difference, alpha: float = 0.05, adjusted: float | Non
     return (difference.p if adjusted is None else adjusted) < alpha
 
 
-def describe(difference: Difference, alpha: float = 0.05, adjusted: float | None = None) -> str:
-    """The difference as words in percentage points; where not separated, with what would have been seen."""
+def describe(difference: Difference, alpha: float = 0.05, adjusted: float | None = None, unit: str = "points") -> str:
+    """The difference as words in percentage points; where not separated, with what would have been seen.
+
+    unit   what a hundredth is called: "points" of shares, "hundredths" of other scores between 0 and 1
+    """
     d = difference
-    effect = f"{points(d.mean)} points [{points(d.low)}, {points(d.high)}]"
+    effect = f"{points(d.mean)} {unit} [{points(d.low)}, {points(d.high)}]"
     holm_p = "" if adjusted is None else f", {p_text(adjusted)} after Holm"
     if separated(d, alpha, adjusted):
         return f"{effect}, {p_text(d.p)}{holm_p}"
     size = f"n = {d.n_questions} × {d.n_seeds} seed{'s' if d.n_seeds > 1 else ''}"
     before = "" if adjusted is None else ", before correction"  # a corrected level takes a larger one
-    seen = f"a difference of {points(d.detectable, '')} would have been seen{before}"
-    seen = seen if d.detectable else "nothing varied"
+    # two scores between 0 and 1 differ by 1 at most
+    least = "no possible difference" if d.detectable > 1 else f"a difference of {points(d.detectable, '')}"
+    seen = f"{least} would have been seen{before}" if d.detectable else "nothing varied"
     return f"not separated ({effect}{holm_p}; {size}; {seen})"
 
 
