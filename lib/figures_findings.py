@@ -137,9 +137,7 @@ def apart(values: Sequence[float], gap: float) -> list[float]:
 
 
 def _in_words(name):
-    """A strategy, a chain, which is named after one, or whether rationales are learned; anything else as it is."""
-    if isinstance(name, bool | np.bool_):  # the key `explain`
-        return "with rationales" if name else "labels only"
+    """A strategy, or a chain, which is named after one; anything else as it is."""
     if not isinstance(name, str):
         return name
     return re.sub(r"\w+", lambda found: STRATEGIES.get(found[0], found[0]), name.replace(" | ", ", "))
