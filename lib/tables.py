@@ -30,20 +30,25 @@ def save_table(
     stage: str,
     note: str | None = None,
     formats: Mapping[str, Callable] | None = None,
+    nothing: str | None = None,
 ) -> HTML:
     """Write a table as CSV (raw values) and Markdown, and return it as HTML; a named index becomes a column.
 
     formats   column -> value to text, e.g. {"accuracy": percent}; without one: integers as they are, floats with
               three decimals, a missing value as a dash
+    nothing   the sentence to show instead of a table without rows; its files are written, with it for a caption
     raises    UserError for a name that is no file name, a format for an unknown column, two columns of one name
     """
-    frame = _flat(frame)
+    frame, anchor = _flat(frame), f"table-{stage}-{name}"
+    said = nothing if nothing and not len(frame) else None
     cells = _as_text(frame, dict(formats or {}))
     numeric = [_is_numeric(cells[column]) for column in cells]
     csv = frame.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     write_atomically(artefact_path(paths.TABLES, stage, name, "csv"), csv)
-    write_atomically(artefact_path(paths.TABLES, stage, name, "md"), _markdown(cells, numeric, caption, note))
-    return HTML(_html(cells, numeric, caption, note, f"table-{stage}-{name}"))
+    write_atomically(artefact_path(paths.TABLES, stage, name, "md"), _markdown(cells, numeric, said or caption, note))
+    if said:
+        return HTML(f'<div class="table" id="{anchor}"><p>{escape(said)}</p></div>')
+    return HTML(_html(cells, numeric, caption, note, anchor))
 
 
 def percent(share: float) -> str:

@@ -64,6 +64,17 @@ def test_a_frame_without_rows_is_a_table_without_rows():
     assert "<tbody>\n\n</tbody>" in save_table(FRAME[:0], "empty", "c", "train").data
 
 
+def test_a_sentence_stands_for_a_table_without_rows_and_its_files_are_written(tables):
+    html = save_table(FRAME[:0], "empty", "0 arms.", "train", "A note.", nothing="No arm < 1.").data
+    assert html == '<div class="table" id="table-train-empty"><p>No arm &lt; 1.</p></div>'
+    assert (tables / "train" / "empty.csv").read_text() == "arm,accuracy,n\n"
+    assert (tables / "train" / "empty.md").read_text().startswith("No arm \\< 1.\n\n| arm | accuracy | n |\n")
+
+
+def test_a_table_with_rows_is_shown_whatever_would_be_said_of_none():
+    assert save_table(FRAME, "full", "c", "train", nothing="None.").data == save_table(FRAME, "full", "c", "train").data
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
