@@ -106,7 +106,7 @@ def arm_plot(
 def distribution(groups: Mapping[str, Sequence[float]], xlabel: str, log: bool = False, bins: int = 30) -> Figure:
     """Histograms of several groups over one axis, each adding up to 1, with their medians; `log` for ratios > 0.
 
-    The axis spans the middle 99 % of all values; those outside count in the outermost bins. An empty group is an error.
+    The axis spans the middle 99% of all values; those outside count in the outermost bins. An empty group is an error.
     """
     edges = _edges(groups, log, bins)
     names = [f"{name} (n = {len(values)})" for name, values in groups.items()]
@@ -211,7 +211,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _edges(groups: Mapping[str, Sequence[float]], log: bool, bins: int) -> np.ndarray:
-    """float[bins + 1]: bin edges over the middle 99 % of all groups' values."""
+    """float[bins + 1]: bin edges over the middle 99% of all groups' values."""
     for name, values in groups.items():
         if len(values) == 0 or not np.isfinite(values).all() or (log and np.min(values) <= 0):
             needed = "finite numbers above 0" if log else "finite numbers"

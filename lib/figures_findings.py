@@ -100,7 +100,7 @@ def grouped(points: pd.DataFrame, xlabel: str) -> Figure:
 
 
 def reliability(groups: Mapping[str, Calibration]) -> Figure:
-    """Does what a student calls 80 % likely come true in 80 % of cases?
+    """Does what a student calls 80% likely come true in 80% of cases?
 
     A line a group: mean probability of each filled bin against the share that came true; dots grow with the bin. The
     diagonal is perfect calibration. UserError for a figure of nothing.

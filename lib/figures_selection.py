@@ -57,7 +57,7 @@ def upset(found: Sequence[Overlap], students: Sequence[str]) -> Figure:
 
     found      as `findings.overlaps` orders them; all students together come first, then the most frequent sets, as
                many as there is room for, of those that occur or would by chance
-    A line across each bar shows the share expected if every student chose at random; whiskers are 95 % intervals.
+    A line across each bar shows the share expected if every student chose at random; whiskers are 95% intervals.
     Raises UserError where there was no question in common.
     """
     if not found or not found[0].n:
@@ -84,7 +84,7 @@ def upset(found: Sequence[Overlap], students: Sequence[str]) -> Figure:
 def stacked_shares(table: pd.DataFrame, xlabel: str) -> Figure:
     """A horizontal bar of adjoining shares for each row of the table; columns are its parts, in percent of the row.
 
-    Parts of 8 % or more have their number written in them; a row without a number (nan) is an empty bar.
+    Parts of 8% or more have their number written in them; a row without a number (nan) is an empty bar.
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 0.5 * len(table) + 1.1), layout="constrained")
     colours = sns.color_palette("Blues", len(table.columns) + 1)[1:]

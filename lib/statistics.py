@@ -26,7 +26,7 @@ class Difference:
     """Mean difference of two arms, as a share (0.04 = 4 points), with its interval.
 
     p            two-sided, of "no difference"
-    detectable   the smallest true difference that would have been separated in 80 % of repetitions, were it the only
+    detectable   the smallest true difference that would have been separated in 80% of repetitions, were it the only
                  test: Holm's correction takes a larger one
     """
 
@@ -57,7 +57,7 @@ def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, alpha: float = 0.
     three seeds honest. The mean of n resampled values varies (n−1)/n as much as that of n fresh ones, so deviations
     are stretched by √(n/(n−1)). And three seeds have only ten distinct resamples, so their spread is poorly known:
     each deviation is divided by √(χ²_ν/ν), which gives it Student's tails. ν is Satterthwaite's degrees of freedom,
-    near S−1 when seeds make most of the variance, near Q−1 when questions do. Simulated coverage of the 95 % interval
+    near S−1 when seeds make most of the variance, near Q−1 when questions do. Simulated coverage of the 95% interval
     (400 questions, seed effects from none to dominant): .92–.99 with 3 seeds, .94–.99 with 5; without the corrections
     .78–.99. With one seed nothing is known about seeds: the interval covers questions only (coverage down to .2).
     """
@@ -160,7 +160,7 @@ def _freedom(by_seed, by_question) -> float:
 
 
 def _detectable(error: float, freedom: float, alpha: float) -> float:
-    """The true difference that a two-sided t test at level alpha finds with 80 % power, given the standard error.
+    """The true difference that a two-sided t test at level alpha finds with 80% power, given the standard error.
 
     The non-centrality of Student's t; with many degrees of freedom it is (z_{1−α/2} + z_.8) · error, 2.8 errors at .05.
     From three seeds it is a rough figure: simulated power at its median was .67–.78.
