@@ -77,6 +77,14 @@ def test_without_samples_the_cells_run_as_well(results, shown, tmp_path):
     assert list(left["main"].index) == list(comparison.overview(results).index)
 
 
+def test_the_bars_of_the_main_figure_end_at_0_and_at_100(results, shown, tmp_path):
+    """Also where mean ± std would not; without a std there is no bar."""
+    frame = comparison.overview(results).assign(accuracy=[0.98, 0.03, 0.5], std=[0.05, 0.04, float("nan")])
+    run_cells(["05-main-figure"], results, 0, tmp_path, frame=frame)
+    bars = [sorted(line.get_xdata()) for line in shown["main"].axes[0].lines[::3]]
+    assert bars == [pytest.approx([93, 100]), pytest.approx([0, 7]), pytest.approx([50, 50])]
+
+
 def test_where_no_arm_is_added_one_sentence_says_so_and_all_files_are_written(results, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
     displayed = []
