@@ -22,6 +22,7 @@ from lib.statistics import SAME
 from lib.tables import DASH, mean_std_text
 
 ORIGINALS = "originals"  # the chain of rationales that were not refined
+LEARNED = {True: "with rationales", False: "labels alone"}  # what `explain` says
 PAIR_COLUMNS = ["arm", "against", "difference", "low", "high", "p", "holm", "mcnemar", "verdict"]
 
 
@@ -212,11 +213,13 @@ def _value(arm: Arm, key: str):
     if key == "arm":
         return arm.name
     value = getattr(arm.recipe, key)
+    if key == "explain":
+        return LEARNED[value]
     if key == "scorer":
         return arm.recipe.scored_by
     if key == "chain":
         return value or ORIGINALS
-    return str(value) if isinstance(value, bool) or value is None else value
+    return str(value) if value is None else value
 
 
 def _from_the_originals(rows: list[tuple]) -> Iterable[tuple]:

@@ -54,12 +54,13 @@ def likeness(
 def nearness(alike: Mapping[str, np.ndarray], alpha: float, draws: int) -> pd.DataFrame:
     """One row an arm: mean similarity with its interval (seeds and questions resampled), against the first in words.
 
-    The differences are paired by seed and question; all of them share one Holm correction.
+    The differences, in hundredths, are paired by seed and question; all of them share one Holm correction.
     """
     first = next(iter(alike), None)
     means = [statistics.paired_bootstrap(m, np.zeros_like(m), draws=draws, alpha=alpha) for m in alike.values()]
     found = [statistics.paired_bootstrap(m, alike[first], draws=draws, alpha=alpha) for m in list(alike.values())[1:]]
-    words = [statistics.describe(d, alpha, p) for d, p in zip(found, statistics.holm([d.p for d in found]))]
+    adjusted = statistics.holm([d.p for d in found])
+    words = [statistics.describe(d, alpha, p, "hundredths") for d, p in zip(found, adjusted)]
     # a similarity lies between 0 and 1, and so does its mean, however little few seeds tell
     rows = [(name, d.mean, max(d.low, 0.0), min(d.high, 1.0)) for name, d in zip(alike, means)]
     frame = pd.DataFrame(rows, columns=["arm", "similarity", "low", "high"])

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from lib import paths
 from lib.errors import UserError
 from lib.records import write_atomically
-from lib.tables import artefact_path
+from lib.tables import artefact_path, true_minus
 
 WIDTH = 5.4  # inches; narrow, so that text stays readable on a 400 px screen
 GROWTH = 1.35  # how far a figure may be enlarged on a wide page
@@ -94,9 +94,7 @@ def arm_plot(
         own = (seeds or {}).get(name, [])
         ax.plot(own, [y + 0.22] * len(own), "o", color="black", fillstyle="none", markersize=3.5, markeredgewidth=0.8)
         ax.text(0, y - 0.23, name, transform=ax.get_yaxis_transform(), va="bottom", bbox=HALO)
-        ax.annotate(
-            text(value).replace("-", "−"), (max(value, *bar), y), (8, 0), textcoords="offset points", va="center"
-        )
+        ax.annotate(true_minus(text(value)), (max(value, *bar), y), (8, 0), textcoords="offset points", va="center")
     if reference is not None:
         ax.axvline(reference, color=GREY, linewidth=1, zorder=0)
     ax.set(xlabel=xlabel, yticks=[], ylim=(len(arms) - 0.6, -0.85))
@@ -108,7 +106,7 @@ def arm_plot(
 def distribution(groups: Mapping[str, Sequence[float]], xlabel: str, log: bool = False, bins: int = 30) -> Figure:
     """Histograms of several groups over one axis, each adding up to 1, with their medians; `log` for ratios > 0.
 
-    The axis spans the middle 99 % of all values; those outside count in the outermost bins. An empty group is an error.
+    The axis spans the middle 99% of all values; those outside count in the outermost bins. An empty group is an error.
     """
     edges = _edges(groups, log, bins)
     names = [f"{name} (n = {len(values)})" for name, values in groups.items()]
@@ -213,7 +211,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _edges(groups: Mapping[str, Sequence[float]], log: bool, bins: int) -> np.ndarray:
-    """float[bins + 1]: bin edges over the middle 99 % of all groups' values."""
+    """float[bins + 1]: bin edges over the middle 99% of all groups' values."""
     for name, values in groups.items():
         if len(values) == 0 or not np.isfinite(values).all() or (log and np.min(values) <= 0):
             needed = "finite numbers above 0" if log else "finite numbers"

@@ -100,7 +100,7 @@ def grouped(points: pd.DataFrame, xlabel: str) -> Figure:
 
 
 def reliability(groups: Mapping[str, Calibration]) -> Figure:
-    """Does what a student calls 80 % likely come true in 80 % of cases?
+    """Does what a student calls 80% likely come true in 80% of cases?
 
     A line a group: mean probability of each filled bin against the share that came true; dots grow with the bin. The
     diagonal is perfect calibration. UserError for a figure of nothing.
@@ -137,9 +137,7 @@ def apart(values: Sequence[float], gap: float) -> list[float]:
 
 
 def _in_words(name):
-    """A strategy, a chain, which is named after one, or whether rationales are learned; anything else as it is."""
-    if isinstance(name, bool | np.bool_):  # the key `explain`
-        return "with rationales" if name else "labels only"
+    """A strategy, or a chain, which is named after one; anything else as it is."""
     if not isinstance(name, str):
         return name
     return re.sub(r"\w+", lambda found: STRATEGIES.get(found[0], found[0]), name.replace(" | ", ", "))

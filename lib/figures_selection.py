@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from lib.errors import UserError
 from lib.figures import GREY, HALO, WIDTH, contrast
 from lib.findings import Overlap, agreement_of_all
+from lib.tables import true_minus
 
 MARKERS = "osD^vP*X"
 MOST_BARS = 12  # of an upset figure
@@ -56,7 +57,7 @@ def upset(found: Sequence[Overlap], students: Sequence[str]) -> Figure:
 
     found      as `findings.overlaps` orders them; all students together come first, then the most frequent sets, as
                many as there is room for, of those that occur or would by chance
-    A line across each bar shows the share expected if every student chose at random; whiskers are 95 % intervals.
+    A line across each bar shows the share expected if every student chose at random; whiskers are 95% intervals.
     Raises UserError where there was no question in common.
     """
     if not found or not found[0].n:
@@ -83,7 +84,7 @@ def upset(found: Sequence[Overlap], students: Sequence[str]) -> Figure:
 def stacked_shares(table: pd.DataFrame, xlabel: str) -> Figure:
     """A horizontal bar of adjoining shares for each row of the table; columns are its parts, in percent of the row.
 
-    Parts of 8 % or more have their number written in them; a row without a number (nan) is an empty bar.
+    Parts of 8% or more have their number written in them; a row without a number (nan) is an empty bar.
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 0.5 * len(table) + 1.1), layout="constrained")
     colours = sns.color_palette("Blues", len(table.columns) + 1)[1:]
@@ -138,7 +139,7 @@ def _dot(ax: Axes, y: float, point: tuple[float, float, float], i: int, text: Ca
     ax.plot(bar, [y, y], color=f"C{i}", linewidth=2.2, solid_capstyle="butt")
     ax.plot(value, y, MARKERS[i % len(MARKERS)], color=f"C{i}", markersize=7)
     place = {"textcoords": "offset points", "va": "center", "fontsize": "small"}
-    ax.annotate(text(value).replace("-", "−"), (max(bar), y), (8, 0), **place)
+    ax.annotate(true_minus(text(value)), (max(bar), y), (8, 0), **place)
 
 
 def _bar(ax: Axes, x: int, one: Overlap, colour: str) -> None:

@@ -25,7 +25,7 @@ class Overlap:
 
     members   the students, in the order given
     chance    the same share if each student chose at random
-    low, high Wilson's 95 % interval
+    low, high Wilson's 95% interval
     n         questions for which every student that is looked at chose something
     """
 

@@ -147,7 +147,7 @@ def _read(response: Response) -> tuple[float | None, str | None]:
 def rating_table(
     ratings: Sequence[Rating], chosen: Sequence[Selection], versus: str = "random", draws: int = 10_000, seed: int = 0
 ) -> list[dict]:
-    """Mean rating of each strategy's choice, and its paired difference to `versus`, with 95 % bootstrap intervals.
+    """Mean rating of each strategy's choice, and its paired difference to `versus`, with 95% bootstrap intervals.
 
     A question counts once, with the mean of its rated rationales; the bootstrap resamples questions. A difference is
     over the questions that are rated for both. nan where fewer than two questions are rated.

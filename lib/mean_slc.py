@@ -20,9 +20,10 @@ def section(profiles: Sequence[Mapping]) -> str:
     if not rows:
         return ""
     note = "How much the question helps each student to predict the teacher's rationales, before it learns from them "
-    note += "(1: not at all). Intervals of 95 % resample questions."
+    note += "(1: not at all). Intervals of 95% resample questions."
     scored = [n for found in profiles for n in found.get("scored", {}).values()]
-    note += f" n = {min(scored)} to {max(scored)} rationales a student." if scored else ""
+    counts = " to ".join(f"{n:,}" for n in sorted({min(scored), max(scored)})) if scored else ""
+    note += f" n = {counts} rationales a student." if counts else ""
     head = "".join(f"<th>{name}</th>" for name in ("task", "student", "profile", "mean SLC"))
     body = "\n".join(_slc_line(*row) for row in rows)
     table = f'<table class="results"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'

@@ -2,7 +2,7 @@
 
     text = model_card(finished, run_folder, teacher=["Simulated teacher: ..."])
 
-Every number is computed from what the run left behind: predictions.jsonl and judgements.jsonl, with Wilson's 95 %
+Every number is computed from what the run left behind: predictions.jsonl and judgements.jsonl, with Wilson's 95%
 intervals over test questions. They are of this one student; the spread over seeds stands in the project's reports.
 """
 

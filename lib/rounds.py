@@ -49,7 +49,7 @@ def round_table(rounds: Sequence[Round], similarity: Matrix = jaccard_matrix) ->
 
     SLC, SLC before   mean over questions of their rationales' mean, and that of the same questions' originals
     correct           teacher accuracy; an answer that cannot be told is wrong
-    ... low, ... high   95 % interval, by a bootstrap over questions
+    ... low, ... high   95% interval, by a bootstrap over questions
     with usable, with correct   share of the round's questions that have such a rationale: the more, the more were asked
     words, tokens     mean length; tokens are the student's
     like originals    mean similarity to the originals of the question; of an original, to the other ones

@@ -26,7 +26,7 @@ class Difference:
     """Mean difference of two arms, as a share (0.04 = 4 points), with its interval.
 
     p            two-sided, of "no difference"
-    detectable   the smallest true difference that would have been separated in 80 % of repetitions, were it the only
+    detectable   the smallest true difference that would have been separated in 80% of repetitions, were it the only
                  test: Holm's correction takes a larger one
     """
 
@@ -57,7 +57,7 @@ def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, alpha: float = 0.
     three seeds honest. The mean of n resampled values varies (n−1)/n as much as that of n fresh ones, so deviations
     are stretched by √(n/(n−1)). And three seeds have only ten distinct resamples, so their spread is poorly known:
     each deviation is divided by √(χ²_ν/ν), which gives it Student's tails. ν is Satterthwaite's degrees of freedom,
-    near S−1 when seeds make most of the variance, near Q−1 when questions do. Simulated coverage of the 95 % interval
+    near S−1 when seeds make most of the variance, near Q−1 when questions do. Simulated coverage of the 95% interval
     (400 questions, seed effects from none to dominant): .92–.99 with 3 seeds, .94–.99 with 5; without the corrections
     .78–.99. With one seed nothing is known about seeds: the interval covers questions only (coverage down to .2).
     """
@@ -106,17 +106,21 @@ def separated(difference: Difference, alpha: float = 0.05, adjusted: float | Non
     return (difference.p if adjusted is None else adjusted) < alpha
 
 
-def describe(difference: Difference, alpha: float = 0.05, adjusted: float | None = None) -> str:
-    """The difference as words in percentage points; where not separated, with what would have been seen."""
+def describe(difference: Difference, alpha: float = 0.05, adjusted: float | None = None, unit: str = "points") -> str:
+    """The difference as words in percentage points; where not separated, with what would have been seen.
+
+    unit   what a hundredth is called: "points" of shares, "hundredths" of other scores between 0 and 1
+    """
     d = difference
-    effect = f"{points(d.mean)} points [{points(d.low)}, {points(d.high)}]"
+    effect = f"{points(d.mean)} {unit} [{points(d.low)}, {points(d.high)}]"
     holm_p = "" if adjusted is None else f", {p_text(adjusted)} after Holm"
     if separated(d, alpha, adjusted):
         return f"{effect}, {p_text(d.p)}{holm_p}"
     size = f"n = {d.n_questions} × {d.n_seeds} seed{'s' if d.n_seeds > 1 else ''}"
     before = "" if adjusted is None else ", before correction"  # a corrected level takes a larger one
-    seen = f"a difference of {points(d.detectable, '')} would have been seen{before}"
-    seen = seen if d.detectable else "nothing varied"
+    # two scores between 0 and 1 differ by 1 at most
+    least = "no possible difference" if d.detectable > 1 else f"a difference of {points(d.detectable, '')}"
+    seen = f"{least} would have been seen{before}" if d.detectable else "nothing varied"
     return f"not separated ({effect}{holm_p}; {size}; {seen})"
 
 
@@ -156,7 +160,7 @@ def _freedom(by_seed, by_question) -> float:
 
 
 def _detectable(error: float, freedom: float, alpha: float) -> float:
-    """The true difference that a two-sided t test at level alpha finds with 80 % power, given the standard error.
+    """The true difference that a two-sided t test at level alpha finds with 80% power, given the standard error.
 
     The non-centrality of Student's t; with many degrees of freedom it is (z_{1−α/2} + z_.8) · error, 2.8 errors at .05.
     From three seeds it is a rough figure: simulated power at its median was .67–.78.

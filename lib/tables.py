@@ -30,32 +30,43 @@ def save_table(
     stage: str,
     note: str | None = None,
     formats: Mapping[str, Callable] | None = None,
+    nothing: str | None = None,
 ) -> HTML:
     """Write a table as CSV (raw values) and Markdown, and return it as HTML; a named index becomes a column.
 
     formats   column -> value to text, e.g. {"accuracy": percent}; without one: integers as they are, floats with
               three decimals, a missing value as a dash
+    nothing   the sentence to show instead of a table without rows; its files are written, with it for a caption
     raises    UserError for a name that is no file name, a format for an unknown column, two columns of one name
     """
-    frame = _flat(frame)
+    frame, anchor = _flat(frame), f"table-{stage}-{name}"
+    said = nothing if nothing and not len(frame) else None
     cells = _as_text(frame, dict(formats or {}))
     numeric = [_is_numeric(cells[column]) for column in cells]
     csv = frame.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     write_atomically(artefact_path(paths.TABLES, stage, name, "csv"), csv)
-    write_atomically(artefact_path(paths.TABLES, stage, name, "md"), _markdown(cells, numeric, caption, note))
-    return HTML(_html(cells, numeric, caption, note, f"table-{stage}-{name}"))
+    write_atomically(artefact_path(paths.TABLES, stage, name, "md"), _markdown(cells, numeric, said or caption, note))
+    if said:
+        return HTML(f'<div class="table" id="{anchor}"><p>{escape(said)}</p></div>')
+    return HTML(_html(cells, numeric, caption, note, anchor))
 
 
 def percent(share: float) -> str:
     """0.834 as "83.4%", −0.05 as "−5.0%"; nan or None as a dash."""
-    return DASH if pd.isna(share) else f"{100 * share:.1f}%".replace("-", "−")
+    return DASH if pd.isna(share) else true_minus(f"{100 * share:.1f}%")
+
+
+def true_minus(number: str) -> str:
+    """A formatted number with a true minus; what rounds to nothing has no sign: "-5.0%" is "−5.0%", "-0.0%" "0.0%"."""
+    return number[1:] if re.fullmatch(r"-0(\.0*)?%?", number) else number.replace("-", "−")
 
 
 def mean_std_text(mean: float, std: float) -> str:
     """0.834, 0.012 as "83.4 ± 1.2", in percentage points; without a std (one seed) the mean alone."""
     if pd.isna(mean):
         return DASH
-    return f"{100 * mean:.1f}" if pd.isna(std) else f"{100 * mean:.1f} ± {100 * std:.1f}"
+    text = true_minus(f"{100 * mean:.1f}")
+    return text if pd.isna(std) else f"{text} ± {100 * std:.1f}"
 
 
 def marked_steps(steps: Iterable[tuple[str, str | None]]) -> HTML:
@@ -106,7 +117,7 @@ def _cell(value, formatter: Callable | None = None) -> str:
         return formatter(value)
     if value is None or value is pd.NA or value != value:  # nan differs from itself
         return DASH
-    return f"{value:.3f}".replace("-", "−") if isinstance(value, float) else str(value)
+    return true_minus(f"{value:.3f}") if isinstance(value, float) else str(value)
 
 
 def _is_numeric(texts: list[str]) -> bool:

@@ -79,6 +79,17 @@ def calibrations(found: pd.DataFrame, draws: int = DRAWS, alpha: float = 0.05) -
     return pd.DataFrame(rows, columns=columns)
 
 
+def unchecked(found: pd.DataFrame) -> dict[str, int]:
+    """Arm -> in how many of its own samples the verifier could check no step, if in any; found: as of `beliefs`.
+
+    They are held against their answer alone, which is why the n of the two truths differ.
+    """
+    counts = found[found.judged == OWN].groupby(["arm", "truth"], sort=False).size().unstack(fill_value=0)
+    if SOUND not in counts:  # a task without a verifier
+        return {}
+    return {str(arm): int(n) for arm, n in (counts[ANSWER] - counts[SOUND]).items() if n}
+
+
 def reliability(found: pd.DataFrame) -> dict[str, Calibration]:
     """What was judged, and against which truth -> its calibration, all of the given rows together."""
     groups = found.groupby(["judged", "truth"], sort=False)

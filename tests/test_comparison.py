@@ -225,9 +225,18 @@ def test_without_by_all_arms_stand_in_one_line():
     }
 
 
-def test_a_truth_value_is_a_name_and_no_number():
-    frame = placed({"x": "explain", "arms": ["a", "b"]}, arms(a={"explain": False}, b={}))
-    assert frame.x.tolist() == ["False", "True"]
+LEARNING = {"x": "explain", "arms": ["one", "two"]}, arms(one={"explain": False}, two={})
+
+
+def test_what_is_learned_is_told_in_words():
+    assert placed(*LEARNING).x.tolist() == ["labels alone", "with rationales"]
+
+
+def test_what_is_learned_heads_the_columns_of_the_grid():
+    finding, of = LEARNING
+    table = grid(reached(placed(finding | {"by": "student"}, of), of_four(), 0.05, 100), "explain", "student")
+    assert list(table.columns) == ["labels alone", "with rationales"]
+    assert table.loc["base"].tolist() == ["100.0 ± 0.0", "25.0 ± 0.0"]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_mean_slc_is_drawn_for_one_student_and_for_several_of_several_tasks():
     one = contents.write_index().read_text(encoding="utf-8")
     kept = paths.FIGURES / "report" / "mean-slc.svg"
     assert "Dot plot of mean SLC. arithmetic, profile default: base 1.50." in kept.read_text(encoding="utf-8")
-    assert "Intervals of 95 % resample questions." in one and faults(one) == []
+    assert "Intervals of 95% resample questions." in one and faults(one) == []
     write_sweep("coins", slc={"base": [0.9, 0.8, 1.0], "a < b": [1, 1, 1]}, task="coin_flip")
     two = contents.write_index().read_text(encoding="utf-8")
     assert "arithmetic, profile default: base 1.50; coin_flip, profile coins: a &lt; b 1.00, base 0.90." in two

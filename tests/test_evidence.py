@@ -65,10 +65,10 @@ def test_two_rows_for_one_are_refused(tmp_path):
 shares = st.floats(-1, 1).map(lambda x: round(x, 3))
 
 
-@given(st.tuples(shares, shares, shares).map(sorted), st.floats(0.0001, 1), st.booleans())
-def test_words_are_read_as_they_were_written(tmp_path_factory, values, p, adjusted):
+@given(st.tuples(shares, shares, shares).map(sorted), st.floats(0.0001, 1), st.booleans(), st.sampled_from([0.1, 1.3]))
+def test_words_are_read_as_they_were_written(tmp_path_factory, values, p, adjusted, detectable):
     low, mean, high = values
-    words = describe(Difference(mean, low, high, p, 0.1, 3, 400), adjusted=p if adjusted else None)
+    words = describe(Difference(mean, low, high, p, detectable, 3, 400), adjusted=p if adjusted else None)
     path = tmp_path_factory.mktemp("words") / "table.csv"
     path.write_text(f'{HEADER}a,b,"{words}"\n', encoding="utf-8")
     found = difference(path, "a", "b")
@@ -169,9 +169,10 @@ def test_intervals_come_from_metrics_columns_and_cells(tmp_path):
         evidence.interval_of({**cell, "column": "arm"}, tmp_path)
 
 
-def test_similarity_is_in_hundredths(tmp_path):
+@pytest.mark.parametrize("unit", ["points", "hundredths"])  # as kept sweeps have it, and as 05 writes it
+def test_similarity_is_in_hundredths(tmp_path, unit):
     path = tmp_path / "similarity.csv"
-    words = '"round 0: +5.9 points [+4.0, +7.9], p < .001, p < .001 after Holm"'
+    words = f'"round 0: +5.9 {unit} [+4.0, +7.9], p < .001, p < .001 after Holm"'
     rows = f'round 0,"0.5 [0.4, 0.6]",\nround 3,"0.6 [0.5, 0.7]",{words}\n'
     path.write_text(f"arm,similarity,against the first (in hundredths)\n{rows}", encoding="utf-8")
     found = evidence.similarity(path, "round 3")

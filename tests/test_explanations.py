@@ -60,10 +60,10 @@ def test_nearness_by_hand():
     assert frame.similarity.tolist() == pytest.approx([0.5, 1, 0.5])
     assert frame.low[0] < 0.5 < frame.high[0] and frame.low[1] == frame.high[1] == 1
     assert frame.against[0] == ""
-    assert frame.against[1].startswith("a: +50.0 points [")
+    assert frame.against[1].startswith("a: +50.0 hundredths [")
     assert (
         frame.against[2]
-        == "a: not separated (0.0 points [0.0, 0.0], p = 1.00 after Holm; n = 40 × 3 seeds; nothing varied)"
+        == "a: not separated (0.0 hundredths [0.0, 0.0], p = 1.00 after Holm; n = 40 × 3 seeds; nothing varied)"
     )
 
 

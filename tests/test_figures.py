@@ -106,10 +106,10 @@ def test_unknown_palette_is_refused():
 
 
 def test_arm_plot_writes_names_and_values_beside_the_dots():
-    arms = ARMS | {"worse": (-3.0, -4.0, -2.0)}
+    arms = ARMS | {"worse": (-3.0, -4.0, -2.0), "same": (-0.01, -1.0, 1.0)}
     figure = arm_plot(arms, "points", seeds={"standard": [60, 62]}, reference=0, muted=["standard"])
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == ["standard", "61.0", "5 CoTs", "90.0", "worse", "−3.0"]
+    assert texts == ["standard", "61.0", "5 CoTs", "90.0", "worse", "−3.0", "same", "0.0"]
     lines = [line.get_xdata() for line in figure.axes[0].lines]
     assert list(lines[0]) == [59, 63] and list(lines[2]) == [60, 62]
     assert list(lines[3]) == [90, 90]  # no interval: a bar without length, not a missing arm

@@ -20,6 +20,7 @@ def test_the_note_says_how_many_rationales(folder):
     found = {"task": "coins", "profile": "p", "slc_by_student": {"a": [1, 1, 1], "b": [2, 1, 3]}}
     text = mean_slc.section([found | {"scored": {"a": 180, "b": 200}}])
     assert "n = 180 to 200 rationales a student." in text and "2.000 [1.000, 3.000]" in text
+    assert "n = 4,800 rationales a student." in mean_slc.section([found | {"scored": {"a": 4800, "b": 4800}}])
     assert "n = " not in mean_slc.section([found])
     assert (folder / "report" / "mean-slc.svg").exists()
 

@@ -162,6 +162,22 @@ def test_what_could_have_been_seen_is_before_correction():
     )
 
 
+@pytest.mark.parametrize(
+    ("detectable", "said"),
+    [(1.288, "no possible difference"), (1.0, "a difference of 100.0"), (0.9994, "a difference of 99.9")],
+)
+def test_a_size_that_no_difference_can_have_is_not_given(detectable, said):
+    """As of 5 CoTs w/ SE against its control in a sweep, whose seeds lay far apart: 128.8 points."""
+    found = statistics.Difference(-0.029, -1.1, 0.95, 0.9, detectable, 3, 400)
+    assert describe(found).endswith(f"; {said} would have been seen)")
+    assert describe(found, adjusted=1.0).endswith(f"; {said} would have been seen, before correction)")
+
+
+def test_what_is_no_share_of_answers_is_told_in_hundredths():
+    found = statistics.Difference(0.005, -0.004, 0.015, 0.2, 0.014, 3, 400)
+    assert describe(found, unit="hundredths").startswith("not separated (+0.5 hundredths [−0.4, +1.5]; n = 400 ")
+
+
 def test_nothing_varied_needs_no_size():
     assert describe(statistics.Difference(0, 0, 0, 1, 0, 3, 400), adjusted=1.0).endswith("; nothing varied)")
 

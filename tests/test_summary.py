@@ -68,6 +68,14 @@ def test_sentence_begins_with_the_difference(verdict, expected):
     assert summary.sentence("a", "b", verdict) == expected
 
 
+def test_a_size_that_no_difference_can_have_is_understood():
+    words = statistics.describe(statistics.Difference(-0.029, -1.1, 0.95, 0.9, 1.288, 3, 400), adjusted=1.0)
+    assert summary.sentence("a", "b", words) == (
+        "a against b: **−2.9 points [−110.0, +95.0], not separated** (p = 1.00 after Holm; n = 400 × 3 seeds; "
+        "no possible difference would have been seen, before correction)."
+    )
+
+
 @pytest.mark.parametrize("adjusted", [None, 0.001, 0.9])
 @pytest.mark.parametrize("shift", [0, 1])
 def test_what_statistics_says_is_understood(shift, adjusted):

@@ -6,7 +6,7 @@ from IPython.display import HTML
 
 from lib import paths
 from lib.errors import UserError
-from lib.tables import marked_steps, mean_std_text, percent, save_table, side_by_side
+from lib.tables import marked_steps, mean_std_text, percent, save_table, side_by_side, true_minus
 
 NAN = float("nan")
 FRAME = pd.DataFrame({"arm": ["standard", "5 CoTs"], "accuracy": [0.6104, NAN], "n": [400, 400]})
@@ -64,6 +64,17 @@ def test_a_frame_without_rows_is_a_table_without_rows():
     assert "<tbody>\n\n</tbody>" in save_table(FRAME[:0], "empty", "c", "train").data
 
 
+def test_a_sentence_stands_for_a_table_without_rows_and_its_files_are_written(tables):
+    html = save_table(FRAME[:0], "empty", "0 arms.", "train", "A note.", nothing="No arm < 1.").data
+    assert html == '<div class="table" id="table-train-empty"><p>No arm &lt; 1.</p></div>'
+    assert (tables / "train" / "empty.csv").read_text() == "arm,accuracy,n\n"
+    assert (tables / "train" / "empty.md").read_text().startswith("No arm \\< 1.\n\n| arm | accuracy | n |\n")
+
+
+def test_a_table_with_rows_is_shown_whatever_would_be_said_of_none():
+    assert save_table(FRAME, "full", "c", "train", nothing="None.").data == save_table(FRAME, "full", "c", "train").data
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -84,6 +95,14 @@ def test_numbers_as_text():
     assert (percent(NAN), percent(None)) == ("–", "–")
     assert mean_std_text(0.834, 0.012) == "83.4 ± 1.2"
     assert (mean_std_text(0.834, NAN), mean_std_text(NAN, NAN)) == ("83.4", "–")
+
+
+def test_what_rounds_to_nothing_has_no_sign_and_a_minus_is_a_true_one():
+    assert (percent(-0.0001), percent(-0.0006)) == ("0.0%", "−0.1%")
+    assert (mean_std_text(-0.0001, 0.01), mean_std_text(-0.05, NAN)) == ("0.0 ± 1.0", "−5.0")
+    assert [true_minus(text) for text in ("-0.0", "-0", "-0.05", "-inf")] == ["0.0", "0", "−0.05", "−inf"]
+    html = save_table(pd.DataFrame({"difference": [-0.0001, -0.5]}), "signs", "c", "train").data
+    assert ">0.000<" in html and ">−0.500<" in html
 
 
 def test_wrong_steps_are_marked_with_their_reason():

@@ -5,7 +5,7 @@ import math
 import pytest
 from test_comparison import clear, result
 
-from lib.verdicts import ANSWER, OWN, SOUND, always_correct, beliefs, calibrations, reliability, verdicts
+from lib.verdicts import ANSWER, OWN, SOUND, always_correct, beliefs, calibrations, reliability, unchecked, verdicts
 
 
 def judged(phase: str, student: str, p: float, teacher: str | None, sound: bool | None) -> dict:
@@ -101,6 +101,21 @@ def test_an_own_sample_in_which_nothing_was_checked_is_only_held_against_its_ans
     found = beliefs([judge(0, ())], {"run 0": [sample("q/a", 0.7, True, checked=0), sample("q/b", 0.4, True)]})
     assert found[found.truth == ANSWER].p.tolist() == [0.7, 0.4]
     assert found[found.truth == SOUND].p.tolist() == [0.4]
+
+
+def test_samples_in_which_nothing_was_checked_are_counted():
+    """They are what the n of the two truths differ by."""
+    own = [sample("q/a", 0.7, True, checked=0), sample("q/b", 0.4, True), sample("q/b", 0.2, False, checked=0)]
+    found = beliefs([judge()], {"run 0": own})
+    assert unchecked(found) == {"w/ SE": 2}
+    n = calibrations(found).set_index(["judged", "truth"]).n
+    assert n[OWN, ANSWER] - n[OWN, SOUND] == 2
+    assert unchecked(beliefs([judge()], {"run 0": own[1:2]})) == {}
+
+
+def test_where_no_sample_can_be_checked_none_is_left_out():
+    no_verifier = [sample("q/a", 0.7, True, None), sample("q/b", 0.4, True, None)]
+    assert unchecked(beliefs([judge()], {"run 0": no_verifier})) == unchecked(beliefs([judge()], {})) == {}
 
 
 def test_samples_of_a_student_that_does_not_judge_are_no_beliefs():

@@ -4,9 +4,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from tiny_world import data, runs
+from tiny_world import TRAIN, data, runs
 
 from lib import comparison, figures, paths, tables, verdicts
+from lib.arms import make_arms
 from lib.runs import run_or_load
 from lib.settings import Infer
 
@@ -28,8 +29,8 @@ def shown(monkeypatch) -> dict:
     return found
 
 
-def run_cells(names, results, samples: int, folder) -> dict:
-    """The names that the cells leave behind."""
+def run_cells(names, results, samples: int, folder, **more) -> dict:
+    """The names that the cells leave behind; more: names that they find."""
     cfg = SimpleNamespace(
         infer=Infer(samples=samples, temperature=1.0, top_p=1.0),
         train=SimpleNamespace(workers=1, headline="w/ SE"),
@@ -37,7 +38,7 @@ def run_cells(names, results, samples: int, folder) -> dict:
     )
     known = {
         "cfg": cfg, "results": results, "data": data(), "n": 2, "seeds": 1, "STAGE": "05_ablate", "NOTE": "a note",
-        "groups": comparison.by_arm(results), "display": lambda _: None, "Markdown": str, "pd": tables.pd,
+        "groups": comparison.by_arm(results), "display": lambda *_: None, "Markdown": str, "pd": tables.pd, **more,
     }  # fmt: skip
     exec(
         "from lib import comparison, figures, figures_findings, inferred, paths, statistics, tables, verdicts, ways",
@@ -71,5 +72,28 @@ def test_the_cells_run_and_show_all_ways(results, shown, tmp_path):
 def test_without_samples_the_cells_run_as_well(results, shown, tmp_path):
     left = run_cells(CELLS, results, 0, tmp_path)
     assert left["sampled"] == {} and left["told_ways"] == []
+    assert left["NOT_SAMPLED"] == "No answers were sampled: infer.samples is 0."
     assert verdicts.OWN not in set(left["found"].judged)
     assert list(left["main"].index) == list(comparison.overview(results).index)
+
+
+def test_the_bars_of_the_main_figure_end_at_0_and_at_100(results, shown, tmp_path):
+    """Also where mean ± std would not; without a std there is no bar."""
+    frame = comparison.overview(results).assign(accuracy=[0.98, 0.03, 0.5], std=[0.05, 0.04, float("nan")])
+    run_cells(["05-main-figure"], results, 0, tmp_path, frame=frame)
+    bars = [sorted(line.get_xdata()) for line in shown["main"].axes[0].lines[::3]]
+    assert bars == [pytest.approx([93, 100]), pytest.approx([0, 7]), pytest.approx([50, 50])]
+
+
+def test_where_no_arm_is_added_one_sentence_says_so_and_all_files_are_written(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
+    displayed = []
+    known = {"added": [], "new": {}, "arms": make_arms(ARMS, TRAIN), "not_fed": {}, "shares": {}, "places": (None,)}
+    known |= {"where_to_train": lambda: None, "NONE_ADDED": "No arm is added.", "display": displayed.append}
+    names = ["05-arms-table", "05-arms-compare", "05-arms-verdicts"]
+    left = run_cells(names, results, 0, tmp_path, **known)
+    assert displayed == [] and "<p>No arm is added.</p>" in left["of_ways"].data
+    written = {path.name: path.read_text() for path in (tmp_path / "tables" / "05_ablate").iterdir()}
+    names = {"ablation", "ablation_inference", "ablation_comparisons", "ablation_verdicts"}
+    assert set(written) == {f"{name}.{kind}" for name in names for kind in ("csv", "md")}
+    assert all(text.startswith("No arm is added.\n\n| ") for name, text in written.items() if name.endswith(".md"))
