@@ -6,9 +6,6 @@ section([{"task": "arithmetic", "profile": "default", "slc_by_student": {"base":
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from lib.figures import save_figure
-from lib.figures_selection import grouped_dots
-
 STAGE = "report"  # by which the figure is filed
 
 SlcRow = tuple[str, str, str, float, float, float]  # task, student, profile; mean SLC and its interval
@@ -43,6 +40,10 @@ def _slc_line(task: str, student: str, profile: str, mean: float, low: float, hi
 
 def _slc_figure(rows: list[SlcRow], note: str) -> str:
     """The same rows as dots with their intervals, a group for each task and profile."""
+    # here, for what draws takes most of a second to load, and README and claims need none of it
+    from lib.figures import save_figure
+    from lib.figures_selection import grouped_dots
+
     groups: dict[str, dict[str, tuple[float, float, float]]] = {}
     for task, student, profile, *own in rows:
         groups.setdefault(f"{task}, profile {profile}", {})[student] = tuple(own)

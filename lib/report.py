@@ -16,7 +16,6 @@ from lib import browser, claims, contents, coverage, mean_slc, paths, provenance
 from lib.config import load_config
 from lib.contents import HEADLINE, metrics, metrics_or_none, read
 from lib.errors import UserError
-from lib.figures import style
 from lib.records import write_atomically, write_json
 from lib.tables import save_table
 
@@ -128,6 +127,8 @@ def main(arguments: list[str]) -> int:
             for name in arguments:
                 _update(name)
         else:
+            from lib.figures import style  # here, for it takes most of a second to load
+
             cfg = load_config(stage="report")
             style(cfg.figures)
             write_plots()

@@ -158,9 +158,9 @@ def test_an_unknown_text_is_refused_with_those_there_are(capsys):
     assert "'claim'; allowed: nothing, for the page of contents, or readme, claims" in capsys.readouterr().err
 
 
-def test_reports_are_put_together_without_loading_what_trains():
+def test_texts_are_written_without_loading_what_trains_or_draws():
     """`make reproduce` does so each time, also where there is nothing else to do."""
-    heavy = "print([name for name in ('torch', 'transformers', 'datasets') if name in sys.modules])"
+    heavy = "print([n for n in ('torch', 'transformers', 'datasets', 'matplotlib') if n in sys.modules])"
     command = [sys.executable, "-c", f"import sys, lib.report; {heavy}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(report.__file__).parents[1])
     assert done.stdout == "[]\n", done.stderr
