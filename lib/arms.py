@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError
 
 from lib.errors import UserError, quoted
 from lib.selection import check_strategy
-from lib.settings import BASE, Section, Train
+from lib.settings import Section, Train
+from lib.students import BASE
 
 # What a recipe may differ in from one without self-evaluation and still be its like.
 OF_SELF_EVALUATION = {"evaluations", "self_eval_steps", "judge_sees"}

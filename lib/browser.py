@@ -22,7 +22,7 @@ from string import Template
 from lib.draws import draw
 from lib.errors import UserError
 from lib.records import SPLITS, Evaluation, Question, Rationale, Refined, Row, Score, Selection, read_jsonl, read_rows
-from lib.settings import BASE
+from lib.students import BASE
 from lib.text import sentences
 
 HERE = Path(__file__).parent

@@ -78,11 +78,8 @@ def text() -> str:
     source = load()
     papers = {paper: [(claim, found(claim)) for claim in claims] for paper, claims in source["claims"].items()}
     sections = [_section(paper, rows) for paper, rows in papers.items()]
-    folders = [paths.REPORTS, *sorted(path.parent for path in (paths.REPORTS / "sweeps").glob("*/metrics"))]
-    return (
-        "\n".join([HEAD, _counts(papers), *sections, *map(_series, source["series"]), reruns.text(folders)]).rstrip()
-        + "\n"
-    )
+    twice = reruns.text([paths.REPORTS, *evidence.sweeps()])
+    return "\n".join(filter(None, [HEAD, _counts(papers), *sections, *map(_series, source["series"]), twice]))
 
 
 def load() -> dict[str, Any]:

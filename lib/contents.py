@@ -24,16 +24,14 @@ from lib.records import write_atomically
 from lib.render import data_uri, markdown, page
 
 INDEX, BROWSER = paths.REPORTS / "index.html", paths.REPORTS / "browser.html"
-SWEEPS = paths.REPORTS / "sweeps"
 GENERATED = "01_generate"  # the notebook whose metrics say what task and whose teacher
 SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [mean, low, high]}
 # The one table and the one figure that answer the question; written by the last notebook.
 HEADLINE = "05_ablate"
 HEADLINE_TABLE = paths.TABLES / HEADLINE / "arms.md"  # the main table without the other ways to answer
 HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
-
 TITLE = "What helped the small model"
-# `make sweep` puts three folders more into these addresses (.ci/sweep)
+# the page of a kept sweep lies two folders deeper: `make sweep` puts ../../ before these (.ci/sweep)
 NAVIGATION = " · ".join(
     f'<a href="../{place}">{name}</a>'
     for name, place in (
@@ -104,11 +102,6 @@ def metrics_or_none(name: str) -> dict:
     return metrics(name) if (paths.REPORTS / "metrics" / f"{name}.json").exists() else {}
 
 
-def sweeps() -> list[Path]:
-    """The folders of the kept sweeps, by name: those with a page of contents."""
-    return sorted(path.parent for path in SWEEPS.glob("*/index.html"))
-
-
 def read(path: Path) -> str:
     """A report's text. Raises UserError where it is not written."""
     if not path.exists():
@@ -155,7 +148,7 @@ def _browser_card() -> str:
 
 def _sweeps() -> str:
     """A card for each kept sweep with a link to its own page of contents; nothing without any."""
-    cards = [_sweep_card(folder) for folder in sweeps()]
+    cards = [_sweep_card(folder) for folder in evidence.sweeps()]
     return "\n".join(["<h2>Sweeps</h2>", *cards]) if cards else ""
 
 
@@ -170,7 +163,7 @@ def _sweep_card(folder: Path) -> str:
 
 def _mean_slc() -> str:
     """Mean SLC by student and task over this profile and the kept sweeps; nothing where no stage scored."""
-    folders = [paths.REPORTS, *sweeps()]
+    folders = [paths.REPORTS, *evidence.sweeps()]
     return mean_slc.section([metrics(SCORES, f) for f in folders if (f / "metrics" / f"{SCORES}.json").exists()])
 
 

@@ -147,6 +147,11 @@ def folder_of(profile: str) -> Path:
     return folder
 
 
+def sweeps() -> list[Path]:
+    """The folders of the kept sweeps, by name: those with a page of contents."""
+    return sorted(path.parent for path in (paths.REPORTS / "sweeps").glob("*/index.html"))
+
+
 def of_another_recipe(folder: Path) -> bool:
     """Whether another version of the recipe trained what lies in a folder of reports than what lies in reports/."""
     own, here = (metrics_of(place, "05_ablate").get("recipe_version") for place in (folder, paths.REPORTS))
@@ -163,7 +168,7 @@ def metrics_of(folder: Path, notebook: str) -> dict:
 
 def row_of(table: Path, wanted: Mapping[str, Any]) -> dict[str, str]:
     """The one row of a CSV file whose columns have the wanted values."""
-    rows = [row for row in _rows(table) if all(row.get(key) == str(value) for key, value in wanted.items())]
+    rows = [row for row in rows_of(table) if all(row.get(key) == str(value) for key, value in wanted.items())]
     if not rows:
         raise Missing(f"{_name(table)} has no row {' against '.join(map(str, wanted.values()))}")
     if len(rows) > 1:
@@ -173,11 +178,12 @@ def row_of(table: Path, wanted: Mapping[str, Any]) -> dict[str, str]:
 
 def table_total(table: Path, column: str) -> int:
     """The sum of a column of whole numbers."""
-    return sum(int(row[column]) for row in _rows(table))
+    return sum(int(row[column]) for row in rows_of(table))
 
 
 @lru_cache
-def _rows(table: Path) -> tuple[dict[str, str], ...]:
+def rows_of(table: Path) -> tuple[dict[str, str], ...]:
+    """All rows of a CSV file. Raises Missing where it is not written."""
     if not table.exists():
         raise Missing(f"{_name(table)} is not written")
     with table.open(encoding="utf-8", newline="") as file:

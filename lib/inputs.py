@@ -22,8 +22,9 @@ from lib.config import load_config
 from lib.errors import UserError, quoted
 from lib.records import write_atomically
 from lib.selection import check_strategy
-from lib.settings import Config, Finding, all_students
+from lib.settings import Config, Finding
 from lib.similarity import get_similarity
+from lib.students import all_students
 from lib.tasks import published_source
 from lib.tasks.reading import hub_of
 

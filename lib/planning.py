@@ -89,7 +89,7 @@ def plan_runs(
 
     A run's seed also chooses its rationales: the spread over seeds holds that of the choice. Steps that are matched to
     another arm's tokens follow from what the other's run of the same seed learns from.
-    students  settings by name (`student.all_students`)
+    students  settings by name (`students.all_students`)
     only      plan just these of the arms; the others are there to be matched to
     With `train.unfed: refuse` an arm that cannot be fed is a UserError instead; an unknown student always is.
     """

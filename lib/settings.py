@@ -6,9 +6,7 @@ lib/config.py reads the file; a value out of range, a wrong type or an unknown k
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-
-from lib.errors import UserError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 TaskName = Literal[
     "arithmetic", "coin_flip", "last_letter",
@@ -158,9 +156,6 @@ class SelfEval(Sampling):
     evaluations: Annotated[int, Field(ge=0)]
 
 
-BASE = "base"  # the name of section `student` among the students
-
-
 class Student(Section):
     source: str
     architecture: Literal["t5", "gpt2"]
@@ -174,28 +169,6 @@ class Student(Section):
     max_target_tokens: Count
     max_label_tokens: Count
     max_truncated_share: Share
-
-
-def all_students(base: Student, others: dict[str, dict[str, Any]]) -> dict[str, Student]:
-    """Sections `student` and `students` as settings by name, "base" first.
-
-    others   {"small": {"d_model": 32}}: the difference of each from `base`
-    Raises UserError naming `students.<name>.<key>`.
-    """
-    if BASE in others:
-        raise UserError(f"students.{BASE}: the name of section `student`; give this one another")
-    return {BASE: base, **{name: _differing(base, name, keys) for name, keys in others.items()}}
-
-
-def _differing(base: Student, name: str, keys: dict[str, Any]) -> Student:
-    try:
-        return Student.model_validate({**base.model_dump(), **keys})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["students", name, *map(str, first["loc"])])
-        if first["type"] == "extra_forbidden":
-            raise UserError(f"{where}: unknown key; allowed: {', '.join(Student.model_fields)}") from None
-        raise UserError(f"{where}: {first['msg']} (given {first['input']!r:.60})") from None
 
 
 class Refine(Section):

@@ -15,6 +15,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from lib.errors import UserError
+from lib.tables import true_minus
 
 SAME = "the same runs"  # instead of words on a difference: of two arms that learned alike
 POWER = 0.8
@@ -126,8 +127,7 @@ def describe(difference: Difference, alpha: float = 0.05, adjusted: float | None
 
 def points(share: float, sign: str = "+") -> str:
     """0.042 as "+4.2", −0.003 as "−0.3", with a true minus; what rounds to nothing has no sign."""
-    text = f"{100 * share:{sign}.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "−")
+    return true_minus(f"{100 * share:{sign}.1f}")
 
 
 def p_text(p: float) -> str:

@@ -29,12 +29,11 @@ from transformers import (
 
 from lib.errors import UserError, out_of_memory
 from lib.settings import Student as StudentSettings
-from lib.settings import all_students
 from lib.unfit import UNREADABLE, refuse_other_end, refuse_positions, refuse_tokenizer, refuse_unfit
 from lib.words import continuing_tokenizer, tidy, words_tokenizer
 
 __all__ = [
-    "Student", "all_students", "best_device", "decoder_only", "load_student", "make_tokenizer", "new_student",
+    "Student", "best_device", "decoder_only", "load_student", "make_tokenizer", "new_student",
     "parameters", "positions", "start_student", "to_best_device",
 ]  # fmt: skip
 

@@ -58,7 +58,7 @@ def percent(share: float) -> str:
 
 def true_minus(number: str) -> str:
     """A formatted number with a true minus; what rounds to nothing has no sign: "-5.0%" is "−5.0%", "-0.0%" "0.0%"."""
-    return number[1:] if re.fullmatch(r"-0(\.0*)?%?", number) else number.replace("-", "−")
+    return number[1:] if re.fullmatch(r"[+-]0(\.0*)?%?", number) else number.replace("-", "−")
 
 
 def mean_std_text(mean: float, std: float) -> str:

@@ -25,9 +25,10 @@ from lib.errors import UserError
 from lib.examples import completion
 from lib.records import Question, Rationale
 from lib.scoring import Scorer
-from lib.settings import BASE, Slc
+from lib.settings import Slc
 from lib.settings import Student as StudentSettings
 from lib.student import Student, load_student, new_student
+from lib.students import BASE
 from lib.tasks import get_task
 from lib.text import sentences
 from lib.training import Plan, fit

@@ -16,7 +16,8 @@ from lib.config import declared_params, load_config, parse_config
 from lib.errors import UserError
 from lib.inputs import refuse_mistakes
 from lib.planning import train_keys
-from lib.settings import TaskName, all_students
+from lib.settings import TaskName
+from lib.students import all_students
 from lib.tasks import TASKS
 
 PROFILES = sorted((paths.ROOT / "params").glob("*.yaml"))

@@ -17,7 +17,8 @@ from lib.arms import make_arms, with_labels
 from lib.config import load_config
 from lib.encoding import encode
 from lib.runs import _plan
-from lib.student import all_students, load_student, parameters, start_student
+from lib.student import load_student, parameters, start_student
+from lib.students import all_students
 from lib.training import fit
 from lib.words import continuing_tokenizer, words_tokenizer
 

@@ -19,7 +19,7 @@ def repository_at(root: Path, monkeypatch) -> Path:
     monkeypatch.setattr(paths, "REPORTS", reports)
     monkeypatch.setattr(paths, "FIGURES", reports / "figures")
     monkeypatch.setattr(paths, "TABLES", reports / "tables")
-    places = {"INDEX": "index.html", "BROWSER": "browser.html", "SWEEPS": "sweeps"}
+    places = {"INDEX": "index.html", "BROWSER": "browser.html"}
     places |= {"HEADLINE_TABLE": "tables/05_ablate/arms.md", "HEADLINE_FIGURE": "figures/05_ablate/main.svg"}
     for name, place in places.items():
         monkeypatch.setattr(contents, name, reports / place)
