@@ -18,8 +18,7 @@ from lib.arms import Arm, Recipe
 from lib.errors import UserError
 from lib.runs import Result
 from lib.settings import Finding
-from lib.statistics import SAME
-from lib.tables import DASH, mean_std_text
+from lib.tables import DASH, SAME, interval_text, mean_std_text
 
 ORIGINALS = "originals"  # the chain of rationales that were not refined
 LEARNED = {True: "with rationales", False: "labels alone"}  # what `explain` says
@@ -102,14 +101,25 @@ def reached(placed: pd.DataFrame, results: Sequence[Result], alpha: float, draws
     """
     ran = by_arm(results)
     found = placed[placed.arm.isin(ran)].reset_index(drop=True)
-    spread = {arm: _spread(correct(ran[arm]), alpha, draws) for arm in found.arm.unique()}
-    rows = pd.DataFrame([spread[arm] for arm in found.arm], columns=["mean", "std", "low", "high", "seeds"])
+    each = {arm: spread(correct(ran[arm]), alpha, draws) for arm in found.arm.unique()}
+    rows = pd.DataFrame([each[arm] for arm in found.arm], columns=["mean", "std", "low", "high", "seeds"])
     return pd.concat([found, rows], axis=1)
 
 
+def spread(right: np.ndarray, alpha: float, draws: int) -> tuple[float, float, float, float, int]:
+    """Mean, std, low, high and number of seeds of an accuracy: its difference from what is never right.
+
+    right   bool[S, Q], or a score per question in [0, 1]; low, high: the bootstrap of seeds and questions, in [0, 1]
+    """
+    mean, std = statistics.mean_std(right)
+    found = statistics.paired_bootstrap(right, np.zeros_like(right), draws=draws, alpha=alpha)
+    return mean, std, max(0.0, found.low), min(1.0, found.high), len(right)  # a share: no interval leaves [0, 1]
+
+
 def grid(points: pd.DataFrame, x: str, by: str | None) -> pd.DataFrame:
-    """`reached` as a table of texts: a row for each `by`, a column for each x; without `by` a row for each x."""
-    texts = points.assign(text=[mean_std_text(m, s) for m, s in zip(points["mean"], points["std"])])
+    """`reached` as texts, "85.8 ± 1.0 [83.1, 88.5]": a row for each `by`, a column for each x, or else a row each x."""
+    numbers = zip(points["mean"], points["std"], points["low"], points["high"])
+    texts = points.assign(text=[f"{mean_std_text(m, s)} {interval_text(low, high)}" for m, s, low, high in numbers])
     columns = sorted(points.x.unique()) if is_numeric_dtype(points.x) else list(points.x.unique())
     if by is None:
         return texts.set_index("x").loc[columns, ["text"]].set_axis(["accuracy (%)"], axis=1).rename_axis(x)
@@ -125,12 +135,23 @@ def from_the_first(points: pd.DataFrame, results: Sequence[Result], alpha: float
     return _compare(results, list(zip(points.arm[points.arm != first], first[points.arm != first])), alpha, draws)
 
 
+def in_short(pairs: pd.DataFrame, alpha: float, what: str) -> str:
+    """How many of the tested pairs are separated, and which: "1 of 2 pairs of arms separated: A against B (−6.4)."."""
+    sure = pairs[pairs.holm < alpha]
+    named = "; ".join(f"{p.arm} against {p.against} ({statistics.points(p.difference)})" for p in sure.itertuples())
+    return f"{len(sure)} of {(pairs.verdict != SAME).sum()} pairs of {what} separated{f': {named}' if named else ''}."
+
+
 def in_words(title: str, pairs: pd.DataFrame, alpha: float) -> str:
-    """A finding as text: the differences that are separated, and of the others the largest, each with its verdict."""
+    """A finding as text: the differences that are separated, and of the others the largest, each with its verdict.
+
+    It says that its Holm correction is its own, for the same pair may stand in the table of all pairs with another p.
+    """
     same = [f"{p.arm} and {p.against} are {SAME}" for p in pairs[pairs.verdict == SAME].itertuples()]
     pairs = pairs[pairs.verdict != SAME]
     text = _differences(pairs, alpha) if len(pairs) else "nothing to compare"
-    return f"{title}: {'. '.join([text, *same])}."
+    own = f" (Holm over these {len(pairs)})" if len(pairs) > 1 else ""
+    return f"{title}{own}: {'. '.join([text, *same])}."
 
 
 def _differences(pairs: pd.DataFrame, alpha: float) -> str:
@@ -185,13 +206,6 @@ def compare_matrices(
 def _same_runs(a: Sequence[Result], b: Sequence[Result]) -> bool:
     """Whether two arms are but two names for the same runs: there is no difference that could be estimated."""
     return [result.run.id for result in a] == [result.run.id for result in b]
-
-
-def _spread(right: np.ndarray, alpha: float, draws: int) -> tuple[float, float, float, float, int]:
-    """Mean, std, low, high and number of seeds of an arm's accuracy: its difference from an arm that is never right."""
-    mean, std = statistics.mean_std(right)
-    found = statistics.paired_bootstrap(right, np.zeros_like(right), draws=draws, alpha=alpha)
-    return mean, std, max(0.0, found.low), min(1.0, found.high), len(right)  # a share: no interval leaves [0, 1]
 
 
 def _mcnemar(a: np.ndarray, b: np.ndarray) -> str:

@@ -11,8 +11,10 @@ folder each with the same files.
 
 import csv
 import io
+import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from html import escape, unescape
 from pathlib import Path
@@ -73,6 +75,7 @@ def facts(ablate, profile: str, student, students, task: str, train) -> list[Fac
     compared = _made(HEADLINE, f"table-{HEADLINE}-comparisons")
     return [
         ("Asked", summary.ASKED, ""),
+        *([("This profile", header, "")] if (header := _header(profile)) else []),
         ("Found", "\n".join(f"- {sentence}" for sentence in told), compared),
         ("How sure", sure, compared),
         ("Teacher", summary.teacher(asked), _made(GENERATED, f"table-{GENERATED}-accuracy")),
@@ -115,6 +118,14 @@ def alternative(svg: str) -> str:
     return re.sub(r"[\[\]\n]", " ", unescape(found.group(1))) if found else "the main result"
 
 
+def caption() -> str:
+    """What stands below the main figure in its notebook's page, as plain text; "" where no such page is."""
+    path = paths.REPORTS / f"{HEADLINE}.html"
+    below = read(path).partition(f'id="figure-{HEADLINE}-main"')[2] if path.exists() else ""
+    found = re.search(r"<figcaption>(.*?)</figcaption>", below, re.DOTALL)
+    return unescape(found[1]) if found else ""
+
+
 def _answer(known: Sequence[Fact]) -> str:
     """The facts as a list of terms under the title; nothing without any."""
     lines = [f"<dt>{what}</dt><dd>{markdown(said)}{_source(address)}</dd>" for what, said, address in known]
@@ -129,8 +140,9 @@ def _main_result() -> str:
     """The main table and figure, each with the cell that made it."""
     figure = f'<img alt="{escape(alternative(read(HEADLINE_FIGURE)))}" src="{_inline(HEADLINE_FIGURE)}">'
     table = markdown(read(HEADLINE_TABLE)) + _source(_made(HEADLINE, f"table-{HEADLINE}-main"))
+    below = f"<figcaption>{escape(said)}</figcaption>" if (said := caption()) else ""
     made = _source(_made(HEADLINE, f"figure-{HEADLINE}-main"))
-    return f"<h2>The arms</h2>\n{table}\n<figure>{figure}</figure>{made}"
+    return f"<h2>The arms</h2>\n{table}\n<figure>{figure}{below}</figure>{made}"
 
 
 def _card(name: str) -> str:
@@ -149,7 +161,17 @@ def _browser_card() -> str:
 def _sweeps() -> str:
     """A card for each kept sweep with a link to its own page of contents; nothing without any."""
     cards = [_sweep_card(folder) for folder in evidence.sweeps()]
-    return "\n".join(["<h2>Sweeps</h2>", *cards]) if cards else ""
+    return "\n".join(["<h2>Sweeps</h2>", markdown(_shared()), *cards]) if cards else ""
+
+
+def _shared() -> str:
+    """How many of the runs that these reports list are the same; "" where none lists its runs or shares one."""
+    listed = [table for folder in [paths.REPORTS, *evidence.sweeps()]
+              if (table := folder / "tables" / HEADLINE / "runs.csv").exists()]  # fmt: skip
+    runs = Counter(run for table in listed for run in {row["run"] for row in evidence.rows_of(table)})
+    again = sum(count > 1 for count in runs.values())
+    same = f"{again} of their {len(runs)} runs stand in more than one: equal numbers there are one result, not two."
+    return f"Reports share runs. {same}" if again else ""
 
 
 def _sweep_card(folder: Path) -> str:
@@ -171,6 +193,15 @@ def _made_with(profile: str, task: str, seeds: Sequence[int]) -> str:
     """Settings and versions; those of requirements.txt, so that the page is the same wherever it is made."""
     settings = f"profile `{profile}` (params.yaml), task `{task}`, training seeds {', '.join(map(str, seeds))}"
     return f"{settings}; {summary.versions(read(paths.ROOT / 'requirements.txt'))} (requirements.txt)."
+
+
+def _header(profile: str) -> str:
+    """What a profile other than the default shows, as the comment at its file's top says; "" without such a file."""
+    file = paths.ROOT / "params" / f"{profile}.yaml"
+    if profile == "default" or not file.exists():
+        return ""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return " ".join(line.lstrip("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
 
 
 def _where(profile: str) -> str:

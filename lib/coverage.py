@@ -31,9 +31,9 @@ REPOSITORY = "repository"  # instead of a profile: files that stand there
 HEAD = """# The papers' tables and figures, and where ours are
 
 Written by `make reproduce` from what lies in reports/; do not edit. The list stands in docs/coverage.yaml, a line for
-each place. **Present**: every file named was found; **absent**: not all of them, and the run of the profile
-(`make sweep P=name`) writes them; **not offline**: it takes a real teacher or a pretrained student. "Another recipe":
-that sweep was trained by another version of the recipe than the default profile's runs (CHANGELOG.md). n: test
+each place. **Present**: every file named was found, and no table is empty; **absent**: not so, and the run of the
+profile (`make sweep P=name`) writes them; **not offline**: it takes a real teacher or a pretrained student. "Another
+recipe": that sweep was trained by another version of the recipe than the default profile's runs (CHANGELOG.md). n: test
 questions and seeds of what students answer, rationales (or evaluations) of what the teacher wrote. What was found is
 in [claims.md](claims.md).
 """
@@ -63,8 +63,8 @@ def state(row: Mapping[str, Any]) -> str:
 
 
 def present(place: Mapping[str, Any]) -> bool:
-    """Whether all files that a place names are there."""
-    return all(file.exists() for file in files_of(place))
+    """Whether all files that a place names are there, and none of its tables without rows."""
+    return all(file.exists() and _filled(file) for file in files_of(place))
 
 
 def files_of(place: Mapping[str, Any]) -> list[Path]:
@@ -79,6 +79,12 @@ def files_of(place: Mapping[str, Any]) -> list[Path]:
         raise UserError(f"docs/coverage.yaml: profile {profile!r}: no files, tables, figures or finding")
     reports = paths.REPORTS if profile == "default" else paths.REPORTS / "sweeps" / profile
     return [(paths.ROOT if profile == REPOSITORY else reports) / name for name in names]
+
+
+def _filled(file: Path) -> bool:
+    """Of a report's table, whether it has rows below its head; true of other files."""
+    csv = file.with_suffix(".csv")
+    return "tables" not in file.parts or not csv.exists() or len(csv.read_text(encoding="utf-8").splitlines()) > 1
 
 
 def size(place: Mapping[str, Any]) -> str:

@@ -17,11 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from scipy import stats
+from scipy.special import fdtri
 
 from lib import paths
 from lib.errors import UserError
-from lib.statistics import SAME
+from lib.tables import SAME
 
 SUPPORTED, UNSURE, CONTRADICTED = "supported", "not separated", "contradicted"
 SIGNS = {"more": 1, "less": -1}
@@ -111,7 +111,7 @@ def spread(table: Path, arm: str, against: str, seeds: int) -> Outcome:
     first, second = (_std(row_of(table, {"arm": name}), table) for name in (arm, against))
     if seeds < 2 or not (first and second):
         raise Missing(f"{_name(table)}: {against if first else arm!r} has no spread over {seeds} seed(s)")
-    edges = stats.f.ppf([ALPHA / 2, 1 - ALPHA / 2], seeds - 1, seeds - 1)
+    edges = fdtri(seeds - 1, seeds - 1, [ALPHA / 2, 1 - ALPHA / 2])
     low, high = (first / second * math.sqrt(edge) for edge in edges)
     side = 1 if low > 1 else -1 if high < 1 else 0
     text = f"std of {arm} {first:.1f} points, of {against} {second:.1f}: ratio {_shown((first / second, low, high))}"

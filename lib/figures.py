@@ -136,19 +136,22 @@ def curves(
     xlabel: str = "",
     ylabel: str = "",
     text: Callable[[float], str] = "{:.1f}".format,
+    limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> Figure:
     """A panel an arm: mean line and ± 1 std band over seeds, the other arms in grey behind it, the last value written.
 
     frame   one row a seed and point, with the columns `by`, x and y; arms are drawn in order of appearance
     text    writes the last value
+    limits  where the band is cut, e.g. (0, 100) for a share in percent, which cannot be more
     """
-    means = {name: rows.groupby(x)[y].agg(["mean", "std"]) for name, rows in frame.groupby(by, sort=False)}
+    means = _by_seed(frame, x, y, by)
     figure, axes = _panels(len(means))
     for ax, (name, own) in zip(axes, means.items()):
         for other in means.values():
             ax.plot(other.index, other["mean"], color="#d0d0d0", linewidth=1)
         band = own["std"].fillna(0)
-        ax.fill_between(own.index, own["mean"] - band, own["mean"] + band, color="C0", alpha=0.25, linewidth=0)
+        ends = [np.clip(own["mean"] + side * band, *limits) for side in (-1, 1)]
+        ax.fill_between(own.index, *ends, color="C0", alpha=0.25, linewidth=0)
         ax.plot(own.index, own["mean"], color="C0", linewidth=2)
         ax.annotate(text(own["mean"].iloc[-1]), (1, 0.04), xycoords="axes fraction", ha="right", color="C0")
         ax.set_title(textwrap.fill(name, 17), size="small")
@@ -156,6 +159,16 @@ def curves(
     figure.supxlabel(xlabel or x, size="medium")
     figure.supylabel(ylabel or y, size="medium")
     return figure
+
+
+def last_points(frame: pd.DataFrame, x: str, y: str, by: str = "arm") -> pd.DataFrame:
+    """What `curves` draws at the end of each arm: its mean and std over seeds, a row an arm; std nan for one seed."""
+    return pd.DataFrame({name: own.iloc[-1] for name, own in _by_seed(frame, x, y, by).items()}).T.rename_axis(by)
+
+
+def _by_seed(frame: pd.DataFrame, x: str, y: str, by: str) -> dict[str, pd.DataFrame]:
+    """Name -> mean and std of y over seeds, at each x."""
+    return {name: rows.groupby(x)[y].agg(["mean", "std"]) for name, rows in frame.groupby(by, sort=False)}
 
 
 def contrast(colour, ground="white") -> float:

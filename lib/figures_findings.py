@@ -1,6 +1,6 @@
 """Figures of 05: accuracy against one key of the recipes, for each value of another; reliability of P(correct).
 
-figure = draw(points, "rationales", "test accuracy (%)")     # lines over numbers, or dots in a row for each name
+figure = draw(points, "rationales", "test accuracy (%)", "select")  # lines over numbers, or a row for each name
 figure = reliability({"the teacher's, after phase 1": calibration(p, sound)})
 
 points   one row an arm with the columns x, by, mean, low and high, such as `comparison.reached` gives, in units of the
@@ -47,17 +47,20 @@ def worded(points: pd.DataFrame) -> pd.DataFrame:
     return points.assign(x=points.x.map(_in_words), by=points.by.map(_in_words))
 
 
-def draw(points: pd.DataFrame, x: str, value: str) -> Figure:
+def draw(points: pd.DataFrame, x: str, value: str, by: str | None = None) -> Figure:
     """`lines` where the x are numbers, several of them; else `grouped`, a row for each `by` if there is one."""
     if is_numeric_dtype(points.x) and points.x.nunique() > 1:
-        return lines(points, KEYS.get(x, x), value)
+        return lines(points, KEYS.get(x, x), value, KEYS.get(by, by))
     if points.by.nunique() == 1 and not points.by.iloc[0]:
         return grouped(points.rename(columns={"x": "row", "by": "series"}), value)
     return grouped(points.rename(columns={"by": "row", "x": "series"}), value)
 
 
-def lines(points: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
-    """A line with the band of its intervals for each `by`, its name at its right end; ticks are the x that occur."""
+def lines(points: pd.DataFrame, xlabel: str, ylabel: str, by: str | None = None) -> Figure:
+    """A line with the band of its intervals for each `by`, its name at its right end; ticks are the x that occur.
+
+    by   what a number among the names counts: "5" is called "5 self-evaluations a rationale"
+    """
     figure, ax = plt.subplots(figsize=(WIDTH, 3.6), layout="constrained")
     ends = []
     for i, (name, rows) in enumerate(points.groupby("by", sort=False)):
@@ -65,7 +68,8 @@ def lines(points: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
         look = {"color": f"C{i}", "linestyle": STYLES[i % len(STYLES)], "marker": MARKERS[i % len(MARKERS)]}
         ax.fill_between(rows.x, rows.low, rows.high, color=f"C{i}", alpha=0.15, linewidth=0)
         ax.plot(rows.x, rows["mean"], linewidth=2, **look)
-        ends.append((str(name), float(rows["mean"].iloc[-1])))
+        called = f"{name:g} {by}" if by and is_numeric_dtype(points.by) else str(name)
+        ends.append((called, float(rows["mean"].iloc[-1])))
     ax.set(xlabel=xlabel, ylabel=ylabel, xticks=sorted(points.x.unique()))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.grid(axis="y", alpha=0.4)

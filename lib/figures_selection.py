@@ -22,6 +22,7 @@ from lib.tables import true_minus
 
 MARKERS = "osD^vP*X"
 MOST_BARS = 12  # of an upset figure
+NARROW = 0.08  # a share below which a part has no room for its number
 
 
 def grouped_dots(
@@ -57,7 +58,8 @@ def upset(found: Sequence[Overlap], students: Sequence[str]) -> Figure:
 
     found      as `findings.overlaps` orders them; all students together come first, then the most frequent sets, as
                many as there is room for, of those that occur or would by chance
-    A line across each bar shows the share expected if every student chose at random; whiskers are 95% intervals.
+    A line across each bar shows the share expected if every student chose at random; whiskers are 95% intervals. A
+    bar's own share stands below its foot: above it, the number could be read as that of the line.
     Raises UserError where there was no question in common.
     """
     if not found or not found[0].n:
@@ -77,6 +79,8 @@ def upset(found: Sequence[Overlap], students: Sequence[str]) -> Figure:
     bars.set(ylabel="questions (%)", ylim=(0, None))
     bars.tick_params(bottom=False)
     _matrix(dots, shown, students)
+    chance = mpl.lines.Line2D([], [], color="C1", linewidth=2, label="by chance")
+    figure.legend(handles=[chance], loc="outside upper right", fontsize="small")
     sns.despine(ax=bars, bottom=True)
     return figure
 
@@ -84,7 +88,7 @@ def upset(found: Sequence[Overlap], students: Sequence[str]) -> Figure:
 def stacked_shares(table: pd.DataFrame, xlabel: str) -> Figure:
     """A horizontal bar of adjoining shares for each row of the table; columns are its parts, in percent of the row.
 
-    Parts of 8% or more have their number written in them; a row without a number (nan) is an empty bar.
+    Parts that are wide enough have their number written in them; a row without a number (nan) is an empty bar.
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 0.5 * len(table) + 1.1), layout="constrained")
     colours = sns.color_palette("Blues", len(table.columns) + 1)[1:]
@@ -93,8 +97,8 @@ def stacked_shares(table: pd.DataFrame, xlabel: str) -> Figure:
         for share, colour in zip(own, colours):
             ax.barh(y, 100 * share, left=100 * left, height=0.5, color=colour, edgecolor="white")
             ink = max(("white", "black"), key=lambda tone, ground=colour: contrast(tone, ground))
-            label = f"{100 * share:.0f}" if share >= 0.08 else ""
-            ax.text(100 * (left + share / 2), y, label, ha="center", va="center", color=ink)
+            label = f"{100 * share:.1f}" if share >= NARROW else ""
+            ax.text(100 * (left + share / 2), y, label, ha="center", va="center", color=ink, fontsize="small")
             left += share
         ax.text(0, y - 0.29, name, va="bottom")
     ax.set(xlabel=xlabel, yticks=[], xlim=(0, 100), ylim=(len(table) - 0.6, -0.75))
@@ -146,8 +150,8 @@ def _bar(ax: Axes, x: int, one: Overlap, colour: str) -> None:
     ax.bar(x, 100 * one.share, width=0.6, color=colour)
     ax.plot([x, x], [100 * one.low, 100 * one.high], color="black", linewidth=1)
     ax.plot([x - 0.38, x + 0.38], [100 * one.chance] * 2, color="C1", linewidth=2)
-    top = 100 * max(one.high, one.chance)
-    ax.annotate(f"{100 * one.share:.0f}", (x, top), (0, 3), textcoords="offset points", ha="center", fontsize="small")
+    place = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize": "small"}
+    ax.annotate(f"{100 * one.share:.1f}", (x, 0), (0, -3), **place)
 
 
 def _matrix(ax: Axes, shown: Sequence[Overlap], students: Sequence[str]) -> None:

@@ -94,13 +94,12 @@ def repetition(rationales: Sequence[Rationale], draws: int = 1000) -> dict[str, 
 def against(name: str, reference: str, difference: Interval) -> str:
     """Whether a score tells sound from flawed better than a plain one, in words with the difference of their AUCs.
 
-    "high SLC loses to log P(c|q) (−.15 [−.17, −.14])", or "… is not separated from …"
+    "high SLC loses to log P(c|q) (−.153 [−.174, −.132])", or "… is not separated from …"
     """
     verbs = {"beaten by": "beats", "better than": "loses to", "not separated from": "is not separated from"}
     if (place := _place(difference)) not in verbs:
         return f"{name} could not be compared with {reference}"
-    value, low, high = (signed(x) for x in (difference.value, difference.low, difference.high))
-    return f"{name} {verbs[place]} {reference} ({value} [{low}, {high}])"
+    return f"{name} {verbs[place]} {reference} ({difference_text(difference)})"
 
 
 def beaten(differences: Mapping[str, Mapping[str, Interval]]) -> str:
@@ -129,14 +128,79 @@ def standings(differences: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -
     return [f"{', '.join(names)}: {said}" for said, names in groups.items()]
 
 
+def difference_text(difference: Interval) -> str:
+    """A difference of AUCs with its interval: "+.153 [+.132, +.174]".
+
+    An end that is not 0 keeps its sign, also where it rounds to nothing: "[+.000, +.050]" does not hold 0.
+    """
+    low, high = (_end(x) for x in (difference.low, difference.high))
+    return f"{signed(difference.value)} [{low}, {high}]"
+
+
 def signed(value: float) -> str:
-    """0.153 as "+.15", −0.02 as "−.02", what rounds to nothing as ".00"; a dash where it is no number."""
+    """0.1534 as "+.153", −0.02 as "−.020", what rounds to nothing as ".000"; a dash where it is no number."""
     if not np.isfinite(value):
         return "–"
-    text = f"{value:+.2f}"
+    text = f"{value:+.3f}"
     if float(text) == 0:
-        return ".00"
+        return ".000"
     return text.replace("-", "−").replace("0.", ".", 1)
+
+
+def extremes(what: str, values: Mapping[str, float], texts: Mapping[str, str], joint: str = "for") -> str:
+    """Where a number is highest and where lowest, as a sentence without its full stop.
+
+    values   name -> number; what is no number counts as absent
+    texts    name -> the number as it is shown: numbers that look alike are called the same
+    extremes("Median SLC", {"sound": 1.93, "flawed": 1.85}, ...)
+    # "Median SLC is higher for sound (1.93) than for flawed (1.85)"
+    """
+    known = {name: value for name, value in values.items() if np.isfinite(value)}
+    if not known:
+        return f"{what} is not known"
+    top, bottom = max(known, key=known.get), min(known, key=known.get)
+    if len(known) == 1:
+        return f"{what} {joint} {top} is {texts[top]}"
+    if texts[top] == texts[bottom]:
+        return f"{what} is the same {joint} {', '.join(known)} ({texts[top]})"
+    first, last = (f"{joint} {name} ({texts[name]})" for name in (top, bottom))
+    return f"{what} is higher {first} than {last}" if len(known) == 2 else f"{what} is highest {first}, lowest {last}"
+
+
+def longer(words: Mapping[str, Mapping[str, tuple[float, float, float]]], level: str, to: str) -> str:
+    """For which students one level of a score picks longer texts than another, as a sentence without its full stop.
+
+    words   student -> level -> (mean words, low, high); only where the intervals do not overlap is one called longer
+    """
+    groups: dict[str, list[str]] = {"longer": [], "shorter": [], "neither longer nor shorter": []}
+    for name, own in words.items():
+        (_, low, high), (_, to_low, to_high) = own[level], own[to]
+        kind = 0 if low > to_high else 1 if high < to_low else 2
+        list(groups.values())[kind].append(name)
+    (first, names), *others = [(kind, ", ".join(names)) for kind, names in groups.items() if names]
+    said = "".join(f"; {kind} for {own}" for kind, own in others)
+    return f"Rationales of {level} are {first} than those of {to} for {names}{said}"
+
+
+def beside_chance(own: Overlap) -> str:
+    """How often something happened beside what chance gives: "more often than", by its interval."""
+    if own.low > own.chance:
+        return "more often than"
+    return "less often than" if own.high < own.chance else "about as often as"
+
+
+def alikeness(correlation: float) -> str:
+    """A rank correlation in words, for a sentence that also gives the number."""
+    if not np.isfinite(correlation):
+        return "in orders that cannot be compared"
+    steps = ((0.9, "in nearly the same order"), (0.5, "in a similar order"), (-0.5, "in different orders"))
+    return next((words for least, words in steps if correlation >= least), "in opposite orders")
+
+
+def _end(value: float) -> str:
+    """An end of an interval, as `signed`, but with its sign also where it rounds to nothing."""
+    text = signed(value)
+    return text if text != ".000" or value == 0 else f"{'+' if value > 0 else '−'}.000"
 
 
 def _place(difference: Interval) -> str:

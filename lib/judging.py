@@ -177,5 +177,6 @@ def _versus(own: dict[str, float], other: dict[str, float], versus: str, draws: 
     both = sorted(own.keys() & other.keys())
     if len(both) < 2:
         return dict(zip(names, (NAN, NAN, NAN, NAN, len(both))))
-    found = paired_bootstrap([[own[q] for q in both]], [[other[q] for q in both]], draws, seed)
+    ratings = [[own[q] for q in both]], [[other[q] for q in both]]
+    found = paired_bootstrap(*ratings, draws, seed, most=HIGHEST - LOWEST)
     return dict(zip(names, (found.mean, found.low, found.high, found.p, len(both))))

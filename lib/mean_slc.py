@@ -13,6 +13,8 @@ SlcRow = tuple[str, str, str, float, float, float]  # task, student, profile; me
 
 def section(profiles: Sequence[Mapping]) -> str:
     """The heading, figure and table as HTML, from the metrics of 03 of each profile; nothing without any mean."""
+    from lib.render import scrolling  # here, for README and claims need none of it
+
     rows = sorted(row for found in profiles for row in _slc_rows(found))
     if not rows:
         return ""
@@ -21,10 +23,11 @@ def section(profiles: Sequence[Mapping]) -> str:
     scored = [n for found in profiles for n in found.get("scored", {}).values()]
     counts = " to ".join(f"{n:,}" for n in sorted({min(scored), max(scored)})) if scored else ""
     note += f" n = {counts} rationales a student." if counts else ""
-    head = "".join(f"<th>{name}</th>" for name in ("task", "student", "profile", "mean SLC"))
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("task", "student", "profile", "mean SLC"))
     body = "\n".join(_slc_line(*row) for row in rows)
     table = f'<table class="results"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
-    return f'<h2>Mean SLC by student and task</h2>\n{_slc_figure(rows, note)}\n<div class="scroll">{table}</div>'
+    box = scrolling(table, "Mean SLC by student and task")
+    return f"<h2>Mean SLC by student and task</h2>\n{_slc_figure(rows, note)}\n{box}"
 
 
 def _slc_rows(found: dict) -> list[SlcRow]:

@@ -90,8 +90,10 @@ def _wall_time(stages: Mapping[str, Mapping]) -> str:
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    lines = "\n".join(f"<tr><th>{escape(name)}</th><td>{escape(said)}</td></tr>" for name, said in rows.items())
-    return f'<div class="scroll"><table class="results"><tbody>\n{lines}\n</tbody></table></div>'
+    lines = "\n".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(said)}</td></tr>' for name, said in rows.items()
+    )
+    return f'<table class="results facts"><tbody>\n{lines}\n</tbody></table>'
 
 
 def _read() -> dict:

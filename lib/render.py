@@ -73,6 +73,12 @@ def mathml(tex: str, display: str = "inline") -> str:
     return text
 
 
+def scrolling(content: str, label: str, kind: str = "scroll") -> str:
+    """HTML in a box that scrolls sideways, which keys can reach and scroll too; label: what is in it, as plain text."""
+    look = f'class="{kind}" tabindex="0" role="region" aria-label="{html.escape(label)}"'
+    return f"<div {look}>{content}</div>"
+
+
 def data_uri(content: bytes, kind: str) -> str:
     """A file's content as an address that needs no file."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
@@ -90,7 +96,7 @@ class _Prose(mistune.HTMLRenderer):
         return self._formula(text, "inline") if text == text.rstrip() else html.escape(f"${text}$")
 
     def block_math(self, text: str) -> str:
-        return f'<div class="scroll formula">{self._formula(text, "block")}</div>\n'
+        return scrolling(self._formula(text, "block"), "formula", "scroll formula") + "\n"
 
     def _formula(self, tex: str, display: str) -> str:
         if self._trusted:
@@ -103,7 +109,7 @@ class _Prose(mistune.HTMLRenderer):
         return f"<code>{html.escape(tex)}</code>"
 
     def table(self, text: str) -> str:
-        return f'<div class="scroll"><table>\n{text}</table></div>\n'
+        return scrolling(f"<table>\n{text}</table>", "table") + "\n"
 
     def block_code(self, code: str, info: str | None = None) -> str:
         return _code(code, PythonLexer() if info == "python" else TextLexer())
@@ -206,7 +212,7 @@ def _output(output) -> str:
 
 def _show(form: str, value: str) -> str:
     if form == "text/html":
-        return f'<div class="scroll">{value}</div>'
+        return scrolling(value, _named(value))
     if form == "text/markdown":
         return markdown(value)
     if form == "text/latex":
@@ -215,6 +221,12 @@ def _show(form: str, value: str) -> str:
         content = value.encode() if form == "image/svg+xml" else base64.b64decode(value)
         return f'<img alt="figure" src="{data_uri(content, form)}">'
     return f"<pre>{html.escape(_plain(value))}</pre>"
+
+
+def _named(shown: str) -> str:
+    """What an output is called to those who do not see it: by its caption, if it has one."""
+    found = re.search(r"<(caption|figcaption)[^>]*>(.*?)</\1>", shown, re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", "", found[2])).strip() if found else "output"
 
 
 def _plain(text: str) -> str:
@@ -246,8 +258,10 @@ def _neighbours(name: str, names: list[str]) -> str:
 
 
 def _formatter() -> HtmlFormatter:
-    return HtmlFormatter(style="default", cssclass="highlight scroll")
+    return HtmlFormatter(style="default", cssclass="highlight", nowrap=True)
 
 
 def _code(source: str, lexer) -> str:
-    return highlight(source, lexer, _formatter())
+    # the empty span keeps a first line that is blank, which a browser leaves out right after <pre>
+    coloured = f"<pre><span></span>{highlight(source, lexer, _formatter())}</pre>"
+    return scrolling(coloured, "code", "highlight scroll") + "\n"

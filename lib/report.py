@@ -17,7 +17,7 @@ from lib.config import load_config
 from lib.contents import HEADLINE, metrics, metrics_or_none, read
 from lib.errors import UserError
 from lib.records import write_atomically, write_json
-from lib.tables import save_table
+from lib.tables import plain, save_table
 
 README = paths.ROOT / "README.md"
 CLAIMS, COVERAGE = paths.ROOT / "docs" / "claims.md", paths.ROOT / "docs" / "coverage.md"
@@ -73,7 +73,8 @@ def readme_block() -> str:
     """The headline, table and figure of the last notebook as Markdown with paths from the repository's root."""
     figure = contents.HEADLINE_FIGURE
     image = f"![{contents.alternative(read(figure))}]({figure.relative_to(paths.ROOT)})"
-    return f"{metrics(HEADLINE)['headline']}\n\n{read(contents.HEADLINE_TABLE).strip()}\n\n{image}\n"
+    parts = [metrics(HEADLINE)["headline"], read(contents.HEADLINE_TABLE).strip(), image, plain(contents.caption())]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def write_plots() -> None:

@@ -14,8 +14,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
 from lib.errors import UserError
 
@@ -124,6 +122,10 @@ def groups(alike: np.ndarray, count: int) -> list[list[int]]:
     texts = len(alike)
     clusters = {i: [i] for i in range(texts)}
     if texts > count:
+        # loaded here, for every check of params.yaml loads this module
+        from scipy.cluster.hierarchy import linkage
+        from scipy.spatial.distance import squareform
+
         merges = linkage(squareform(1 - alike, checks=False), "average")
         for number, (left, right) in enumerate(merges[: texts - count, :2].astype(int)):
             clusters[texts + number] = sorted(clusters.pop(left) + clusters.pop(right))

@@ -17,7 +17,6 @@ from scipy.optimize import brentq
 from lib.errors import UserError
 from lib.tables import true_minus
 
-SAME = "the same runs"  # instead of words on a difference: of two arms that learned alike
 POWER = 0.8
 MEMORY = 2_000_000  # resampled items held at once
 
@@ -46,10 +45,11 @@ def mean_std(correct) -> tuple[float, float]:
     return float(seeds.mean()), float(seeds.std(ddof=1)) if len(seeds) > 1 else float("nan")
 
 
-def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, alpha: float = 0.05) -> Difference:
+def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, alpha: float = 0.05, most: float = 1) -> Difference:
     """Mean of a − b with a bootstrap interval that resamples seeds and test questions.
 
     a, b    bool[S, Q] (or a score per question in [0, 1]); row s of both is the same seed, column q the same question
+    most    the largest difference there can be; no end of the interval lies beyond it
     returns Difference at level 1 − alpha, the same for the same `seed`
     raises  UserError if the arms differ in shape, are empty or hold a value that is not finite
 
@@ -68,7 +68,7 @@ def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, alpha: float = 0.
     rng = np.random.default_rng(seed)
     deviations = _deviations(by_seed, draws, rng) + _deviations(by_question, draws, rng)  # (draws,)
     resampled = mean + deviations / np.sqrt(rng.chisquare(freedom, draws) / freedom)
-    low, high = np.quantile(resampled, [alpha / 2, 1 - alpha / 2])
+    low, high = np.quantile(resampled, [alpha / 2, 1 - alpha / 2]).clip(-most, most)
     p = min(1.0, 2 * (1 + int(min(np.sum(resampled <= 0), np.sum(resampled >= 0)))) / (1 + draws))
     detectable = _detectable(deviations.std(), freedom, alpha)
     return Difference(mean, float(low), float(high), p, detectable, *differences.shape)

@@ -1,7 +1,8 @@
 """What the page of contents says above all: what was asked, found, how surely, on what, at what cost.
 
     found(rows, arms)       # rows of reports/tables/05_ablate/comparisons.csv, arms = make_arms(cfg.train.arms, ...)
-    # ["5 CoTs against the control with equal compute: **+1.8 points [+0.4, +3.2], not separated** (p = .23).", ...]
+    # ["At equal compute **0 of 1** differences from the control are separated.",
+    #  "5 CoTs against labels (equal compute): **+1.8 points [+0.4, +3.2], not separated** (p = .23).", ...]
 
 All is read from what the stages recorded; nothing in it differs between two machines that reproduce the same bytes.
 """
@@ -22,26 +23,40 @@ PACKAGES = ("torch", "transformers", "numpy", "dvc", "papermill")
 
 
 def found(rows: Iterable[Mapping[str, str]], arms: Mapping[str, Arm]) -> list[str]:
-    """The comparisons that answer the question, each as a sentence with its interval; none where none was made.
+    """The comparisons that answer the question: first how many of them are separated, then each with its interval.
 
-    rows   mappings with "arm", "against" and "verdict", as comparisons.csv has them
+    rows      mappings with "arm", "against" and "verdict", as comparisons.csv has them
+    returns   sentences, none where none was made
     """
     told = {(row["arm"], row["against"]): row["verdict"] for row in rows}
     pairs = [(arm, other, name) for arm, other, name in matched(arms) if (arm, other) in told]
-    return [sentence(arm, name, told[arm, other]) for arm, other, name in pairs]
+    recipes = {name: arm.recipe for name, arm in arms.items()}
+    compute = [(arm, told[arm, other]) for arm, other, _ in pairs if recipes[other].tokens_of]
+    steps = [(arm, told[arm, other]) for arm, other, _ in pairs if recipes[other].steps_of]
+    short = [*_counted("equal compute", compute), *_counted("equal steps", steps)]
+    return [*short, *(sentence(arm, name, told[arm, other]) for arm, other, name in pairs)]
 
 
 def matched(arms: Mapping[str, Arm]) -> list[tuple[str, str, str]]:
     """Pairs that differ in what is asked about: (arm, what it is compared with, what that one is called).
 
     {"a": {}, "a w/ SE": {"evaluations": 5}, "c": {"tokens_of": "a"}, "s": {"steps_of": "a w/ SE"}}   ->
-    [("a", "c", "the control with equal compute"), ("a w/ SE", "s", "s (without self-evaluation, as many steps)"),
+    [("a", "c", "c (equal compute)"), ("a w/ SE", "s", "s (without self-evaluation, as many steps)"),
      ("a w/ SE", "a", "a (the same without self-evaluation and its 200 steps)")]
+    What is matched to one arm is so to all that read alike: as many steps of the same kinds of examples.
     P-labels first, then equal compute, then equal steps; the more rationales, the earlier.
     """
     recipes = {name: arm.recipe for name, arm in arms.items()}
-    pairs = [(own.tokens_of, name, "the control with equal compute") for name, own in recipes.items() if own.tokens_of]
-    pairs += [(own.steps_of, name, _of_equal_steps(name, own)) for name, own in recipes.items() if own.steps_of]
+    pairs = [
+        (arm, name, f"{name} (equal compute)")
+        for name, own in recipes.items() if own.tokens_of
+        for arm, recipe in recipes.items() if _reads(recipe) == _reads(recipes[own.tokens_of])
+    ]  # fmt: skip
+    pairs += [
+        (arm, name, _of_equal_steps(name, own))
+        for name, own in recipes.items() if own.steps_of
+        for arm, recipe in recipes.items() if _reads(recipe) == _reads(recipes[own.steps_of])
+    ]  # fmt: skip
     pairs += [
         (name, other, f"{other} (the same without self-evaluation and its {recipes[name].self_eval_steps} steps)")
         for name, other in counterparts(recipes).items()
@@ -55,8 +70,25 @@ def matched(arms: Mapping[str, Arm]) -> list[tuple[str, str, str]]:
     return sorted(pairs, key=place)
 
 
+def _reads(recipe: Recipe) -> tuple:
+    """What two arms must share for one control to be matched to both; one that is matched itself shares with none."""
+    matched_to = recipe.steps_of or recipe.tokens_of
+    phases = (recipe.steps, recipe.self_eval_steps if recipe.evaluations else 0)
+    return recipe.student, recipe.labels, recipe.explain, recipe.format, phases, matched_to
+
+
+def _counted(at: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """How many of the arms (name, verdict) are separated from their controls, and which; nothing of no arms."""
+    if not pairs:
+        return []
+    sure = [(arm, SEPARATED.match(verdict)) for arm, verdict in pairs]
+    named = [f"{arm} ({match['effect'].split(' ')[0]} points)" for arm, match in sure if match]
+    which = f": {', '.join(named)}" if named else ""
+    return [f"At {at} **{len(named)} of {len(pairs)}** differences from the control are separated{which}."]
+
+
 def _of_equal_steps(name: str, recipe: Recipe) -> str:
-    return f"{name} (without self-evaluation, as many steps)" if recipe.explain else "the control with equal steps"
+    return f"{name} ({'without self-evaluation, as many steps' if recipe.explain else 'equal steps'})"
 
 
 def sentence(arm: str, against: str, verdict: str) -> str:
@@ -77,10 +109,10 @@ def certainty(rows: Sequence[Mapping[str, str]], questions: int, seeds: int, alp
     named += [f"{len(sure) - NAMED} more"] if len(sure) > NAMED else []
     which = ": " + "; ".join(named) if named else ""
     return (
-        f"{len(sure)} of {len(tested)} paired differences are separated at α = {alpha:g} after Holm's correction for "
-        f"all of them{which}. Intervals of {1 - alpha:.0%} resample {questions} test questions and {seeds} "
-        f"seed{'s' if seeds != 1 else ''}, before the correction. Not separated does not mean equal: the text says "
-        "which difference would have been seen."
+        f"{len(sure)} of {len(tested)} paired differences of arms are separated at α = {alpha:g} after Holm's "
+        f"correction for all of them{which}. Findings and ways to answer are corrected by themselves. Intervals of "
+        f"{1 - alpha:.0%} resample {questions} test questions and {seeds} seed{'s' if seeds != 1 else ''}, before the "
+        "correction. Not separated does not mean equal: the text says which difference would have been seen."
     )
 
 

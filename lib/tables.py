@@ -19,7 +19,8 @@ from lib.errors import UserError
 from lib.records import write_atomically
 
 DASH = "–"
-NUMBER = re.compile(r"(p [=<] )?[+−-]?[\d.,]+%?( ± [\d.,]+)?( \[[^\]]*\])?")
+SAME = "the same runs"  # instead of words on a difference: of two arms that learned alike
+NUMBER = re.compile(r"(p [=<] )?[+−-]?[\d.,]+%?( ± [\d.,]+)?( \[[^\]]*\])?|\[[^\]]*\]")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 
 
@@ -67,6 +68,11 @@ def mean_std_text(mean: float, std: float) -> str:
         return DASH
     text = true_minus(f"{100 * mean:.1f}")
     return text if pd.isna(std) else f"{text} ± {100 * std:.1f}"
+
+
+def interval_text(low: float, high: float) -> str:
+    """0.581, 1.0 as "[58.1, 100.0]", in percentage points; without an interval (nan) a dash."""
+    return DASH if pd.isna(low) or pd.isna(high) else true_minus(f"[{100 * low:.1f}, {100 * high:.1f}]")
 
 
 def marked_steps(steps: Iterable[tuple[str, str | None]]) -> HTML:
@@ -144,7 +150,8 @@ def _html(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: 
 def _row(tag: str, texts: Iterable[str], numeric: list[bool]) -> str:
     # a number stays on its line; its heading may break, or ten columns would not fit a page
     look = ("text-align:left", "text-align:right" if tag == "th" else "text-align:right;white-space:nowrap")
-    cells = (f'<{tag} style="{look[right]}">{escape(text)}</{tag}>' for right, text in zip(numeric, texts))
+    begin = '<th scope="col"' if tag == "th" else f"<{tag}"
+    cells = (f'{begin} style="{look[right]}">{escape(text)}</{tag}>' for right, text in zip(numeric, texts))
     return f"<tr>{''.join(cells)}</tr>"
 
 

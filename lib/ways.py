@@ -1,7 +1,7 @@
 """Ways to answer with one trained student, side by side: `predict:`, and what becomes of several sampled rationales.
 
-frame = main_table(results, sampled, task)      # the arms' rows, each followed by those of its student's other ways
-pairs = compared(results, sampled, task, alpha, draws)      # a row a pair of ways of one arm (`votes.PAIRS`)
+frame = main_table(results, sampled, task, alpha, draws)  # the arms' rows, each with its student's other ways below
+pairs = compared(results, sampled, task, alpha, draws)    # a row a pair of ways of one arm (`votes.PAIRS`)
 
 sampled   the answers of lib/inferred.py by run id; arms without any have only their `predict:`, those that cannot judge
           only the ways that ask for no verdict
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lib import comparison, statistics, verdicts
+from lib import comparison, verdicts
 from lib.encoding import source_ids, target_ids
 from lib.errors import UserError
 from lib.examples import EXPLAIN, PREDICT
@@ -48,11 +48,12 @@ def right(results: Sequence[Result], sampled: Sampled, task: Task) -> MATRICES:
     return found
 
 
-def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.DataFrame:
-    """`comparison.overview` with rows for the other ways below their arm's, and two columns more.
+def main_table(results: Sequence[Result], sampled: Sampled, task: Task, alpha: float, draws: int) -> pd.DataFrame:
+    """`comparison.overview` with rows for the other ways below their arm's, and four columns more.
 
     Of a way with samples: wrong step, uncheckable, unparsed and rationale accuracy are shares of all samples; steps
     and tokens are nan, as its arm's row has those of the same students.
+    low, high           of the accuracy, as `comparison.spread`
     verdicts right      share of the teacher's test rationales judged rightly, "after phase 1 → after phase 2"
     tokens a question   read and written for one answer
     """
@@ -66,9 +67,9 @@ def main_table(results: Sequence[Result], sampled: Sampled, task: Task) -> pd.Da
         else:
             row |= {"steps": float("nan"), "tokens": float("nan")}
             row |= _of_samples([sampled[r.run.id] for r in groups[arm]])
-            row["accuracy"], row["std"] = statistics.mean_std(matrices[arm, way])
             costs = [tokens_a_question(sampled[r.run.id], _read(r))[way] for r in groups[arm]]
             row["tokens a question"] = float(np.mean(costs))
+        row["accuracy"], row["std"], row["low"], row["high"], _ = comparison.spread(matrices[arm, way], alpha, draws)
         rows[way_name(arm, way, samples)] = row
     return pd.DataFrame(rows).T
 
@@ -87,13 +88,6 @@ def compared(results: Sequence[Result], sampled: Sampled, task: Task, alpha: flo
         for arm, other in counterparts(results).items() for way, plain in ACROSS
     ]  # fmt: skip
     return comparison.compare_matrices(named, pairs, alpha, draws)
-
-
-def in_short(pairs: pd.DataFrame, alpha: float) -> str:
-    """How many of the pairs are separated, and which, in points: "1 of 18 pairs of ways ...: A against B (−6.4)."."""
-    sure = pairs[pairs.holm < alpha]
-    named = "; ".join(f"{p.arm} against {p.against} ({statistics.points(p.difference)})" for p in sure.itertuples())
-    return f"{len(sure)} of {len(pairs)} pairs of ways to answer separated{f': {named}' if named else ''}."
 
 
 def controls(names: Sequence[str], samples: int) -> list[str]:

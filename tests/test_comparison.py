@@ -16,6 +16,7 @@ from lib.comparison import (
     correct,
     from_the_first,
     grid,
+    in_short,
     in_words,
     overview,
     place,
@@ -25,6 +26,7 @@ from lib.comparison import (
 from lib.errors import UserError
 from lib.settings import Finding
 from lib.statistics import holm, mcnemar_exact, paired_bootstrap
+from lib.tables import SAME
 
 
 def result(arm: str, seed: int, right: str, judged=(), evaluation_phase=(), steps=4, **metrics):
@@ -170,7 +172,15 @@ def test_a_finding_names_the_same_runs_apart():
     frame = comparisons(results, arms(a={"against": ["b", "again"]}, b={}, c={}, again={}), alpha=0.05, draws=500)
     text = in_words("k", frame, 0.05)
     assert text == f"k: 1 of 1 differences separated: a against b: {frame.verdict[0]}. a and again are the same runs."
+    assert in_short(frame, 0.05, "arms").startswith("1 of 1 pairs of arms separated: a against b (")
     assert in_words("k", frame[1:], 0.05) == "k: nothing to compare. a and again are the same runs."
+
+
+def test_in_short_names_what_is_separated():
+    rows = [("a", "b", -0.064, 0.04, "…"), ("a", "c", 0.1, 0.05, "…"), ("a", "d", 0.0, math.nan, SAME)]
+    pairs = pd.DataFrame(rows, columns=["arm", "against", "difference", "holm", "verdict"])
+    assert in_short(pairs, 0.05, "arms") == "1 of 2 pairs of arms separated: a against b (−6.4)."
+    assert in_short(pairs, 0.01, "arms") == "0 of 2 pairs of arms separated."
 
 
 def test_an_arm_that_was_not_run_is_compared_with_nothing():
@@ -236,7 +246,7 @@ def test_what_is_learned_heads_the_columns_of_the_grid():
     finding, of = LEARNING
     table = grid(reached(placed(finding | {"by": "student"}, of), of_four(), 0.05, 100), "explain", "student")
     assert list(table.columns) == ["labels alone", "with rationales"]
-    assert table.loc["base"].tolist() == ["100.0 ± 0.0", "25.0 ± 0.0"]
+    assert [text.split(" [")[0] for text in table.loc["base"]] == ["100.0 ± 0.0", "25.0 ± 0.0"]
 
 
 @pytest.mark.parametrize(
@@ -303,7 +313,7 @@ def test_an_arms_interval_is_that_of_its_difference_from_never_right_and_stays_a
         paired_bootstrap(correct(by_arm(results)[arm]), np.zeros((3, 40)), draws=500) for arm in ("two", "easy")
     )
     assert frame.loc["two", ["low", "high"]].tolist() == [two.low, two.high]
-    assert easy.high > 1 and frame.loc["easy", ["low", "high"]].tolist() == [easy.low, 1]
+    assert easy.high == 1 and frame.loc["easy", ["low", "high"]].tolist() == [easy.low, 1]
 
 
 def test_the_grid_has_a_row_for_each_by_and_a_column_for_each_number():
@@ -311,15 +321,16 @@ def test_the_grid_has_a_row_for_each_by_and_a_column_for_each_number():
     shown = {**LINES, "arms": ["two", "one", "easy", "easy_two"]}
     table = grid(reached(placed(shown), results, 0.05, 100), "rationales", "select")
     assert list(table.columns) == ["rationales 1", "rationales 2"] and table.index.name == "select"
-    assert table.loc["random"].tolist() == ["100.0 ± 0.0", "25.0 ± 0.0"]
-    assert table.loc["rd_low"].tolist() == ["97.5 ± 0.0", "–"]
+    assert table.loc["random", "rationales 1"] == "100.0 ± 0.0 [100.0, 100.0]" and table.loc["rd_low"].iloc[1] == "–"
+    two = reached(placed(shown), results, 0.05, 100).set_index("arm").loc["two"]
+    assert table.loc["random", "rationales 2"] == f"25.0 ± 0.0 [{100 * two.low:.1f}, {100 * two.high:.1f}]"
 
 
 def test_the_grid_of_names_keeps_their_order_and_without_by_they_are_rows():
     points = reached(placed({"x": "arm", "arms": ["two", "easy"]}), of_four(), 0.05, 100)
     table = grid(points, "arm", None)
     assert (table.index.name, list(table.columns)) == ("arm", ["accuracy (%)"])
-    assert table["accuracy (%)"].to_dict() == {"two": "25.0 ± 0.0", "easy": "97.5 ± 0.0"}
+    assert [text.split(" [")[0] for text in table["accuracy (%)"]] == ["25.0 ± 0.0", "97.5 ± 0.0"]
     by_k = grid(
         reached(placed({**LINES, "x": "select", "by": "rationales"}), of_four(), 0.05, 100), "select", "rationales"
     )
@@ -346,7 +357,7 @@ def test_a_finding_in_words_names_what_is_separated_and_the_largest_that_is_not(
     clear, null = frame.verdict
     assert clear.startswith("−75.0 points [")
     assert in_words("k", frame, 0.05) == (
-        f"k: 1 of 2 differences separated: two against one: {clear}. "
+        f"k (Holm over these 2): 1 of 2 differences separated: two against one: {clear}. "
         f"The largest of the others: easy_two against easy: {null}."
     )
     assert in_words("k", frame[:1], 0.05) == f"k: 1 of 1 differences separated: two against one: {clear}."

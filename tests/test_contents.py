@@ -29,6 +29,17 @@ def test_index_shows_the_main_result_and_a_card_for_each_page():
     assert faults(text) == []
 
 
+def test_the_main_figure_has_the_caption_of_its_page_escaped():
+    write_reports()
+    assert contents.caption() == "" and "<figcaption>" not in contents.write_index().read_text(encoding="utf-8")
+    other, main = ('<svg id="figure-05_ablate-{}"></svg><figcaption>{}</figcaption>'.format(*given) for given in (
+        ("differences", "Another."), ("main", "Bars: &lt;b&gt; std,\nn = 400.")))  # fmt: skip
+    (paths.REPORTS / "05_ablate.html").write_text(f"<title>What helped?</title>{other}{main}", encoding="utf-8")
+    assert contents.caption() == "Bars: <b> std,\nn = 400."
+    text = contents.write_index().read_text(encoding="utf-8")
+    assert "<figcaption>Bars: &lt;b&gt; std,\nn = 400.</figcaption></figure>" in text and faults(text) == []
+
+
 def test_index_escapes_hostile_text():
     quoted = "&lt;script&gt;alert(1)&lt;/script&gt; &quot;&gt;&lt;img src=x&gt;"
     write_reports(headline=HOSTILE, arm=HOSTILE, alternative=quoted, title=quoted)
@@ -47,6 +58,29 @@ def write_sweep(name: str, headline="None of 8 is **separated**.", slc=None, tas
     if slc is not None:
         scores = json.dumps({**said, "slc_by_student": slc, "task": task})
         (folder / "metrics" / "03_slc.json").write_text(scores, encoding="utf-8")
+
+
+def test_a_profile_but_the_default_says_what_it_shows(monkeypatch):
+    folder = paths.ROOT / "params"
+    folder.mkdir()
+    (folder / "levels.yaml").write_text("# Which level\n# suits whom (9 runs).\nextends: default\n# more\n")
+    (folder / "default.yaml").write_text("# The default.\n")
+    told = [contents._header(profile) for profile in ("levels", "default", "mine")]
+    assert told == ["Which level suits whom (9 runs).", "", ""]
+
+
+def test_runs_that_reports_share_are_counted():
+    write_reports()
+    write_sweep("levels")
+    write_sweep("table1")
+    assert contents._shared() == ""
+    for folder, runs in (("levels", "ab"), ("table1", "bcc")):
+        tables = paths.REPORTS / "sweeps" / folder / "tables" / "05_ablate"
+        tables.mkdir(parents=True)
+        rows = "".join(f"arm,{seed},{run}\n" for seed, run in enumerate(runs))
+        (tables / "runs.csv").write_text(f"arm,seed,run\n{rows}", encoding="utf-8")
+    assert "1 of their 3 runs stand in more than one" in contents._shared()
+    assert contents._shared() in contents.write_index().read_text(encoding="utf-8")
 
 
 def test_kept_sweeps_are_listed_with_a_link_and_their_headline_by_name():

@@ -35,6 +35,14 @@ def test_an_item_is_as_present_as_its_places(reports, places, said):
     assert state({"item": "Table 1", "ours": places, "why": "takes a real teacher"}) == said
 
 
+def test_a_table_without_rows_is_not_there(reports):
+    csv = reports / "tables" / "05_ablate" / "main.csv"
+    csv.write_text("arm,accuracy\n", encoding="utf-8")
+    assert (state({"item": "Table 1", "ours": [DEFAULT]}), size(DEFAULT)) == (ABSENT, "–")
+    csv.write_text("arm,accuracy\na,1\n", encoding="utf-8")
+    assert state({"item": "Table 1", "ours": [DEFAULT]}) == PRESENT
+
+
 def test_a_finding_is_a_table_its_pairs_and_a_figure(reports):
     names = [str(file.relative_to(reports)) for file in files_of({"profile": "sweeps", "finding": "weight"})]
     at = "sweeps/sweeps"

@@ -15,7 +15,7 @@ import pytest
 
 from lib import figures, paths
 from lib.errors import UserError
-from lib.figures import CONTRAST, arm_plot, contrast, curves, distribution, readable, save_figure, style
+from lib.figures import CONTRAST, arm_plot, contrast, curves, distribution, last_points, readable, save_figure, style
 
 ARMS = {"standard": (61.0, 59.0, 63.0), "5 CoTs": (90.0, float("nan"), float("nan"))}
 DRAW = """
@@ -163,6 +163,25 @@ def test_curves_show_mean_and_band_over_seeds_for_each_arm():
     assert list(first.lines[-1].get_ydata()) == [70, 90]
     band = first.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (pytest.approx(70 - 200**0.5), pytest.approx(90))  # std of 60 and 80 is √200
+
+
+def test_the_band_of_a_share_ends_where_shares_end():
+    rows = pd.DataFrame([("a", 0, 1, 1), ("a", 1, 1, 20), ("a", 0, 2, 85), ("a", 1, 2, 100)], columns=[*"abxy"])
+    shown = {limits: curves(rows, "x", "y", by="a", **limits_of) for limits, limits_of in {
+        "cut": {"limits": (0, 100)}, "whole": {}}.items()}  # fmt: skip
+    reach = {name: figure.axes[0].collections[0].get_paths()[0].vertices[:, 1] for name, figure in shown.items()}
+    assert (reach["cut"].min(), reach["cut"].max()) == (0, 100)
+    assert reach["whole"].min() < 0 and reach["whole"].max() > 100
+
+
+def test_last_points_are_the_numbers_that_curves_write():
+    rows = [("a", 0, 1, 60), ("a", 1, 1, 80), ("a", 0, 2, 89), ("a", 1, 2, 91), ("b", 0, 1, 50), ("b", 0, 2, 51)]
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "step", "accuracy"])
+    ends = last_points(frame, "step", "accuracy")
+    written = [text.get_text() for ax in curves(frame, "step", "accuracy").axes for text in ax.texts]
+    assert [f"{value:.1f}" for value in ends["mean"]] == written == ["90.0", "51.0"]
+    assert list(ends.index) == ["a", "b"]
+    assert ends["std"]["a"] == pytest.approx(2**0.5) and np.isnan(ends["std"]["b"])  # one seed has no std
 
 
 def test_contrast_of_black_and_of_like_colours():

@@ -47,6 +47,16 @@ def test_lines_run_by_x_with_a_band_and_their_name_at_the_end():
     assert list(ax.get_xticks()) == [1, 4]
 
 
+def test_a_line_named_by_a_number_says_what_it_counts():
+    curve = CURVE.assign(by=[5, 5, 0, 0])
+    assert texts(draw(curve, "lam", "y", "evaluations")) == [
+        "5 self-\nevaluations a\nrationale",
+        "0 self-\nevaluations a\nrationale",
+    ]
+    assert texts(draw(curve, "lam", "y")) == ["5", "0"]
+    assert texts(draw(CURVE, "lam", "y", "select")) == ["random", "rd_low"]
+
+
 def test_names_of_lines_that_end_together_are_set_apart():
     heights = [text.xy[1] for text in lines(CURVE, "k", "y").axes[0].texts]
     low, high = lines(CURVE, "k", "y").axes[0].get_ylim()

@@ -60,7 +60,9 @@ def test_upset_shows_shares_chance_and_members():
     figure = upset(overlaps(choices, {"a": [0, 1], "b": [0, 1]}), ["base", "small"])
     bars, dots = figure.axes
     assert [patch.get_height() for patch in bars.patches] == [50, 50, 50]
-    assert texts(bars) == ["50", "50", "50"]
+    assert texts(bars) == ["50.0", "50.0", "50.0"]
+    assert all(text.xy[1] == 0 and text.get_va() == "top" for text in bars.texts)  # below the foot, not at the line
+    assert legend(figure) == ["by chance"] and figure.legends[0].get_lines()[0].get_color() == bars.lines[1].get_color()
     assert [list(line.get_ydata()) for line in bars.lines[1::2]] == [[50, 50]] * 3  # chance, with two rationales
     members = [list(line.get_ydata()) for line in dots.lines[1::2]]
     assert members == [[0, 1], [0], [1]]  # all students first
@@ -78,7 +80,7 @@ def test_upset_has_room_for_few_sets_and_always_for_all_students(monkeypatch):
     monkeypatch.setattr("lib.figures_selection.MOST_BARS", 2)
     choices = {"base": {"a": 0, "b": 1, "c": 2}, "small": {"a": 1, "b": 0, "c": 2}}
     bars = upset(overlaps(choices, dict.fromkeys("abc", range(9))), list(choices)).axes[0]
-    assert texts(bars) == ["33", "67"] and bars.patches[0].get_facecolor() != bars.patches[1].get_facecolor()
+    assert texts(bars) == ["33.3", "66.7"] and bars.patches[0].get_facecolor() != bars.patches[1].get_facecolor()
 
 
 def test_upset_without_a_common_question_is_refused():
@@ -92,7 +94,7 @@ def test_stacked_shares_fill_the_row():
     [ax] = figure.axes
     ends = [(patch.get_x(), patch.get_width()) for patch in ax.patches[:3]]
     assert ends == [pytest.approx(end) for end in [(0, 25), (25, 70), (95, 5)]]
-    assert texts(ax) == ["25", "70", "random", "x"]  # 5 % is too narrow for its number; an empty row keeps its name
+    assert texts(ax) == ["25.0", "70.0", "random", "x"]  # 5 % is too narrow for its number; an empty row keeps its name
     assert legend(figure) == list(table)
     save_figure(figure, "styles", "c", "a", "03_slc")
 

@@ -9,18 +9,26 @@ from hypothesis import strategies as st
 from lib.errors import UserError
 from lib.evaluate import Interval
 from lib.findings import (
+    Overlap,
     against,
     agreement_of_all,
     agreements,
+    alikeness,
     beaten,
+    beside_chance,
     chosen_texts,
+    difference_text,
+    extremes,
     first_choices,
+    longer,
     overlaps,
     repetition,
     signed,
     standings,
 )
 from lib.records import Rationale, Selection
+
+NAN = float("nan")
 
 
 def rationale(question, reasoning, sample=0):
@@ -109,9 +117,9 @@ def test_repetition_by_hand():
 @pytest.mark.parametrize(
     ("interval", "said"),
     [
-        ((0.15, 0.1, 0.2), "SLC beats log P (+.15 [+.10, +.20])"),
-        ((-0.15, -0.2, -0.1), "SLC loses to log P (−.15 [−.20, −.10])"),
-        ((0.001, -0.03, 0.02), "SLC is not separated from log P (.00 [−.03, +.02])"),
+        ((0.15, 0.1, 0.2), "SLC beats log P (+.150 [+.100, +.200])"),
+        ((-0.15, -0.2, -0.1), "SLC loses to log P (−.150 [−.200, −.100])"),
+        ((0.001, -0.03, 0.02), "SLC is not separated from log P (+.001 [−.030, +.020])"),
         ((0.1, float("nan"), float("nan")), "SLC could not be compared with log P"),
     ],
 )
@@ -120,7 +128,66 @@ def test_words_for_a_difference(interval, said):
 
 
 def test_signed_numbers():
-    assert [signed(x) for x in (1.0, -0.5, -0.001, float("nan"))] == ["+1.00", "−.50", ".00", "–"]
+    assert [signed(x) for x in (1.0, -0.5, -0.0001, float("nan"))] == ["+1.000", "−.500", ".000", "–"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ((0.038, 0.0004, 0.074), "+.038 [+.000, +.074]"),  # beats: the verdict can be read off
+        ((0.024, -0.0004, 0.048), "+.024 [−.000, +.048]"),  # does not
+        ((0.0, 0.0, 0.0), ".000 [.000, .000]"),
+        ((-0.0001, float("nan"), float("nan")), ".000 [–, –]"),
+    ],
+)
+def test_the_ends_of_a_difference_say_on_which_side_of_0_they_are(interval, said):
+    assert difference_text(Interval(*interval, undefined=0)) == said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"sound": 1.93, "flawed": 1.82}, "Median SLC is higher for sound (1.9) than for flawed (1.8)"),
+        ({"sound": 1.5, "flawed": 1.75}, "Median SLC is higher for flawed (1.8) than for sound (1.5)"),
+        ({"a": 2.0, "b": 3.0, "c": 1.0}, "Median SLC is highest for b (3.0), lowest for c (1.0)"),
+        ({"a": 2.01, "b": 2.02}, "Median SLC is the same for a, b (2.0)"),
+        ({"all": 2.0, "none": NAN}, "Median SLC for all is 2.0"),
+        ({"none": NAN}, "Median SLC is not known"),
+    ],
+)
+def test_where_a_number_is_highest_and_lowest(values, said):
+    assert extremes("Median SLC", values, {name: f"{value:.1f}" for name, value in values.items()}) == said
+
+
+def test_the_words_between_a_number_and_its_place_can_be_chosen():
+    assert extremes("AUC", {"gold": 0.6, "own": 0.3}, {"gold": ".6", "own": ".3"}, joint="towards") == (
+        "AUC is higher towards gold (.6) than towards own (.3)"
+    )
+
+
+def test_only_intervals_that_do_not_overlap_make_one_text_longer():
+    low, middle, high = (20, 19, 21), (21.5, 20.5, 22.5), (24, 23, 25)
+    words = {"a": (high, low), "b": (low, high), "c": (middle, low), "d": (high, low), "e": ((NAN,) * 3, low)}
+    found = longer({name: dict(zip(("high", "low"), own)) for name, own in words.items()}, "high", "low")
+    said = "Rationales of high are longer than those of low for a, d; shorter for b"
+    assert found == f"{said}; neither longer nor shorter for c, e"
+    assert longer({"b": {"high": low, "low": high}}, "high", "low") == (
+        "Rationales of high are shorter than those of low for b"
+    )
+
+
+def test_what_happens_beside_chance_is_told_by_the_interval():
+    found = [beside_chance(Overlap(("a", "b"), 0.5, 0.4, 0.6, chance, 9)) for chance in (0.3, 0.7, 0.45)]
+    assert found == ["more often than", "less often than", "about as often as"]
+
+
+def test_a_rank_correlation_in_words():
+    found = [alikeness(r) for r in (0.972, 0.6, 0.1, -0.8, NAN)]
+    assert len(set(found)) == 5 and found[:3] == [
+        "in nearly the same order",
+        "in a similar order",
+        "in different orders",
+    ]
 
 
 def test_which_scores_beat_a_plain_one():

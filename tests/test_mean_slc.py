@@ -1,5 +1,7 @@
 """Mean SLC over profiles: one section of the page of contents, whole and safe whatever students are called."""
 
+import re
+
 import pytest
 
 from lib import mean_slc, paths
@@ -28,5 +30,6 @@ def test_the_note_says_how_many_rationales(folder):
 def test_names_are_escaped_and_wide_tables_scroll():
     found = {"task": "<script>", "profile": "p", "slc_by_student": {"<b>": [1, 1, 1]}}
     text = mean_slc.section([found])
-    assert "<td>&lt;b&gt;</td>" in text and '<div class="scroll"><table' in text
+    assert "<td>&lt;b&gt;</td>" in text and re.search(r'<div class="scroll" tabindex="0"[^>]*><table', text)
+    assert text.count('<th scope="col">') == 4
     assert faults(page("t", text, "")) == []

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,6 +195,40 @@ def test_headline_stands_under_the_title_and_in_the_index(reproduced):
         text = (reproduced.folder / "reports" / f"{name}.html").read_text(encoding="utf-8")
         assert re.search(r'</h1>\s*<aside class="headline">', text), name
         assert f'href="{name}.html"' in index
+
+
+@pytest.mark.parametrize("stage", ["01_generate", "02_self_eval"])
+def test_words_about_the_teachers_answers_fit_what_stands_below_them(reproduced, stage):
+    """No money without prices, a sentence where no answer failed, no number alone as what a cell shows."""
+    tables = reproduced.folder / "reports" / "tables" / stage
+    cost = (tables / "cost.md").read_text(encoding="utf-8")
+    assert "| calls |" in cost and "money" not in cost
+    assert (tables / "failures.md").read_text(encoding="utf-8").startswith("Answers that cannot be used: none of ")
+    page = (reproduced.folder / "reports" / f"{stage}.html").read_text(encoding="utf-8")
+    assert not re.search(r'<div class="output"><pre>\d+\s*</pre>', page)
+
+
+def test_pairs_and_calls_are_counted_as_the_text_says(reproduced):
+    """Each pair of evaluations once; identical requests as one call."""
+    page = (reproduced.folder / "reports" / "02_self_eval.html").read_text(encoding="utf-8")
+    lines = (reproduced.folder / "data" / "02_self_eval" / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
+    several = Counter((row["question_id"], row["rationale_sample"]) for row in map(json.loads, lines)
+                      if row["split"] == "train")  # fmt: skip
+    pairs = sum(n * (n - 1) // 2 for n in several.values())
+    assert f", {pairs:,} pairs\n</pre>" in page
+    metrics = json.loads((reproduced.folder / "reports" / "metrics" / "02_self_eval.json").read_text(encoding="utf-8"))
+    assert metrics["calls"] < metrics["evaluations"] and "identical requests are one call" in page
+
+
+def test_curves_say_in_words_what_each_arm_reaches(reproduced):
+    page = (reproduced.folder / "reports" / "04_train.html").read_text(encoding="utf-8")
+    alt, caption = re.search(
+        r'id="figure-04_train-curves" role="img" aria-label="([^"]*)".*?<figcaption>(.*?)</figcaption>', page, re.DOTALL
+    ).groups()
+    reached = [float(share) for share in re.findall(r" ([\d.]+)%(?:;|$)", alt)]
+    assert len(reached) == len(smoke()["train"]["arms"])
+    low, top = re.match(r"At the last step the arms reach from ([\d.]+)% \(.*?\) to ([\d.]+)% \(", caption).groups()
+    assert (float(low), float(top)) == (min(reached), max(reached))
 
 
 def test_smoke_results_leave_the_readme_alone(workshop):

@@ -221,6 +221,28 @@ def test_html_output_with_a_script_is_refused():
         rendered(code("1", shown(text_html=HOSTILE)))
 
 
+@pytest.mark.parametrize(
+    ("cell", "label"),
+    [
+        (code("1", shown(text_html="<table><caption>A &amp; <b>b</b></caption></table>")), "A &amp; b"),
+        (code("1", shown(text_html='<figure><figcaption>Said "so".</figcaption></figure>')), "Said &quot;so&quot;."),
+        (code("1", shown(text_html="<p>x</p>")), "output"),
+        (prose("| a |\n|---|\n| b |"), "table"),
+        (prose("$$x$$"), "formula"),
+        (prose("```\nx\n```"), "code"),
+    ],
+)
+def test_keys_reach_a_box_that_scrolls_and_it_has_a_name(cell, label):
+    boxes = re.findall(r'<div class="[^"]*\bscroll\b[^>]*>', body(cell))
+    assert boxes and all('tabindex="0" role="region"' in box for box in boxes)
+    assert f'aria-label="{label}">' in boxes[-1]
+
+
+def test_code_keeps_its_lines_and_a_blank_first_one():
+    text = body(prose("```\n\nx\ny\n```"))
+    assert re.search(r"<pre><span></span>\s*x\ny\n</pre></div>", text)
+
+
 def test_richest_form_is_shown():
     assert "<b>rich</b>" in body(code("1", shown(text_html="<b>rich</b>", text_plain="poor")))
     assert "poor" not in body(code("1", shown(text_html="<b>rich</b>", text_plain="poor")))

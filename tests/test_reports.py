@@ -74,6 +74,7 @@ def test_headings_are_in_order_and_nothing_is_without_words(path):
     assert re.search(r"<title>[^<]+</title>", page) and '<html lang="en">' in page
     assert not re.search(r'<img(?![^>]*\balt="[^"])[^>]*>', page)
     assert not re.search(r"<svg(?![^>]*\baria-label=)[^>]*>", page)
+    assert not re.search(r"<th[^>]*>\s*</th>", page)
     assert "\N{REPLACEMENT CHARACTER}" not in page
 
 

@@ -40,6 +40,12 @@ def test_one_seed_gives_the_textbook_interval_over_questions():
     assert (found.n_seeds, found.n_questions) == (1, 400)
 
 
+def test_no_interval_leaves_what_a_difference_can_be():
+    a, b = np.ones((3, 40), bool), np.array([[1] * 40, [0] * 40, [0] * 40], bool)
+    assert paired_bootstrap(a, b, draws=500).high == 1 and paired_bootstrap(b, a, draws=500).low == -1
+    assert 1 < paired_bootstrap(a, b, draws=500, most=9).high <= 9  # of ratings from 1 to 10
+
+
 def test_three_seeds_that_make_all_the_variance_give_students_interval_with_two_degrees_of_freedom():
     a = np.repeat([[0.1], [0.2], [0.6]], 50, axis=1)  # every question alike, so only seeds vary
     found = paired_bootstrap(a, np.zeros_like(a), draws=200_000)

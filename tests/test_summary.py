@@ -32,8 +32,9 @@ def row(arm: str, against: str, verdict: str) -> dict[str, str]:
 def test_matched_pairs_are_of_equal_compute_or_steps_or_say_how_many_fewer():
     alone, steps = "the same without self-evaluation and its", CONFIG.train.self_eval_steps
     assert summary.matched(ARMS) == [
-        ("5 CoTs", "same compute", "the control with equal compute"),
-        ("5 CoTs w/ SE", "same steps", "the control with equal steps"),
+        ("5 CoTs", "same compute", "same compute (equal compute)"),
+        ("1 CoT", "same compute", "same compute (equal compute)"),
+        ("5 CoTs w/ SE", "same steps", "same steps (equal steps)"),
         ("5 CoTs w/ SE", "more reasoning", "more reasoning (without self-evaluation, as many steps)"),
         ("5 CoTs w/ SE", "5 CoTs", f"5 CoTs ({alone} {steps} steps)"),
         ("1 CoT w/ SE", "1 CoT", f"1 CoT ({alone} 9 steps)"),
@@ -42,8 +43,8 @@ def test_matched_pairs_are_of_equal_compute_or_steps_or_say_how_many_fewer():
 
 def test_pairs_with_gold_labels_come_after_the_others():
     pairs = [pair[:2] for pair in summary.matched(with_labels(ARMS, ["teacher", "gold"]))]
-    assert pairs[5:] == [(f"{arm} (H)", f"{other} (H)") for arm, other in pairs[:5]]
-    assert [pair[:2] for pair in summary.matched(with_labels(ARMS, ["gold"]))] == pairs[5:]
+    assert pairs[6:] == [(f"{arm} (H)", f"{other} (H)") for arm, other in pairs[:6]]
+    assert [pair[:2] for pair in summary.matched(with_labels(ARMS, ["gold"]))] == pairs[6:]
 
 
 @pytest.mark.parametrize("profile", ["default", "table1", "sweeps", "sweeps-gold"])
@@ -90,15 +91,24 @@ def test_what_statistics_says_is_understood(shift, adjusted):
 
 def test_only_comparisons_that_were_made_are_told():
     rows = [row("5 CoTs", "same compute", NULL), row("5 CoTs", "standard", SURE)]
-    assert [said[:40] for said in summary.found(rows, ARMS)] == ["5 CoTs against the control with equal co"]
+    first, *others = summary.found(rows, ARMS)
+    assert first == "At equal compute **0 of 1** differences from the control are separated."
+    assert [said[:28] for said in others] == ["5 CoTs against same compute "]
     assert summary.found([], ARMS) == []
+
+
+def test_the_first_sentences_name_what_is_separated_from_its_control():
+    rows = [row("5 CoTs", "same compute", NULL), row("1 CoT", "same compute", SURE)]
+    compute, steps = summary.found([*rows, row("5 CoTs w/ SE", "same steps", "the same runs")], ARMS)[:2]
+    assert compute == "At equal compute **1 of 2** differences from the control are separated: 1 CoT (−6.4 points)."
+    assert steps == "At equal steps **0 of 1** differences from the control are separated."
 
 
 def test_certainty_counts_what_is_separated_and_leaves_out_what_is_no_test():
     rows = [row("a", "b", NULL), row("a", "c", SURE), row("a", "d", "the same runs")]
     said = summary.certainty(rows, 400, 1, 0.05)
-    assert said.startswith("1 of 2 paired differences are separated at α = 0.05")
-    assert "for all of them: a against c (−6.4 points [−9.6, −3.1]). Intervals" in said
+    assert said.startswith("1 of 2 paired differences of arms are separated at α = 0.05")
+    assert "for all of them: a against c (−6.4 points [−9.6, −3.1]). Findings" in said
     assert "95% resample 400 test questions and 1 seed," in said
 
 

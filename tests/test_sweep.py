@@ -214,13 +214,18 @@ def test_where_files_cannot_be_linked_they_are_copied(root):
 
 def test_the_kept_page_of_contents_links_to_where_things_are_from_there(root):
     page = '<a href="../README.md">README</a> <a href="../docs/claims.md">Claims</a> <a href="01.html">01</a>'
-    (root / "bin" / "dvc").write_text(DVC + f"echo '{page}' > reports/index.html\n", encoding="utf-8")
+    other = "<title>5 · Why</title>\n<h1>5 · Why</h1>"
+    index = "<title>Contents: profile levels</title>"
+    written = f"echo '{page}\n{index}' > reports/index.html\necho '{other}' > reports/05.html\n"
+    (root / "bin" / "dvc").write_text(DVC + written, encoding="utf-8")
     assert sweep(root, "levels").returncode == 0
     kept = (root / "reports/sweeps/levels/index.html").read_text()
     assert kept == (
         '<a href="../../index.html">All reports</a> · <a href="../../../README.md">README</a> '
-        '<a href="../../../docs/claims.md">Claims</a> <a href="01.html">01</a>\n'
+        f'<a href="../../../docs/claims.md">Claims</a> <a href="01.html">01</a>\n{index}\n'
     )
+    named = "<title>5 · Why · profile levels</title>\n<h1>5 · Why · profile levels</h1>\n"
+    assert (root / "reports/sweeps/levels/05.html").read_text(encoding="utf-8") == named
 
 
 def test_a_path_out_of_the_repository_is_to_be_absolute(root):

@@ -6,7 +6,7 @@ from IPython.display import HTML
 
 from lib import paths
 from lib.errors import UserError
-from lib.tables import marked_steps, mean_std_text, percent, save_table, side_by_side, true_minus
+from lib.tables import interval_text, marked_steps, mean_std_text, percent, save_table, side_by_side, true_minus
 
 NAN = float("nan")
 FRAME = pd.DataFrame({"arm": ["standard", "5 CoTs"], "accuracy": [0.6104, NAN], "n": [400, 400]})
@@ -33,7 +33,8 @@ def test_a_table_can_be_linked_to():
 
 def test_html_aligns_numbers_right_and_names_left():
     html = save_table(FRAME, "main", "Accuracy.", "05_ablate").data
-    assert '<th style="text-align:left">arm</th><th style="text-align:right">accuracy</th>' in html
+    assert '<th scope="col" style="text-align:left">arm</th>' in html
+    assert '<th scope="col" style="text-align:right">accuracy</th>' in html
     assert '<td style="text-align:left">5 CoTs</td><td style="text-align:right;white-space:nowrap">–</td>' in html
     assert "0.610" in html and "<caption>Accuracy.</caption>" in html and "note" not in html
 
@@ -95,6 +96,12 @@ def test_numbers_as_text():
     assert (percent(NAN), percent(None)) == ("–", "–")
     assert mean_std_text(0.834, 0.012) == "83.4 ± 1.2"
     assert (mean_std_text(0.834, NAN), mean_std_text(NAN, NAN)) == ("83.4", "–")
+
+
+def test_an_interval_in_points_is_a_number_of_the_table(tables):
+    assert interval_text(0.581, 1.0) == "[58.1, 100.0]" and interval_text(NAN, NAN) == "–"
+    save_table(pd.DataFrame({"interval": [interval_text(0, 0.5)]}), "main", "Accuracy.", "ablate")
+    assert "| ---: |\n| \\[0.0, 50.0\\] |" in (tables / "ablate" / "main.md").read_text(encoding="utf-8")
 
 
 def test_what_rounds_to_nothing_has_no_sign_and_a_minus_is_a_true_one():

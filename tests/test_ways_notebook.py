@@ -1,6 +1,7 @@
 """The cells of notebook 05 that sample, judge and compare, run as they stand on the runs of the tiny world."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -63,9 +64,12 @@ def test_the_cells_run_and_show_all_ways(results, shown, tmp_path):
     assert shown["arms"].equals(shown["main"].loc[list(ARMS)])
     assert set(left["sampled"]) == {r.run.id for r in results if r.run.arm != "standard"}
     assert list(shown["main"].index) == list(left["main"].index)
+    assert list(shown["main"].columns[:2]) == ["accuracy (%)", "95% interval"]
+    assert re.fullmatch(r"\[\d+\.\d, \d+\.\d\]", shown["main"]["95% interval"]["w/ SE"])
     assert {"w/ SE: any of 3 is right", "1 CoT: majority of 3"} <= set(shown["main"].index)
     first, second = left["told_ways"]
-    assert first.startswith("Ways to answer: ") and second.startswith("1 CoT: the majority is right for ")
+    assert first.startswith("Ways to answer (Holm over these 9): ")
+    assert second.startswith("1 CoT: the majority is right for ")
     assert len(left["ways_pairs"]) == 2 * 6 - 5 + 2  # without verdicts an arm has but one pair
 
 
@@ -89,7 +93,8 @@ def test_where_no_arm_is_added_one_sentence_says_so_and_all_files_are_written(re
     monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
     displayed = []
     known = {"added": [], "new": {}, "arms": make_arms(ARMS, TRAIN), "not_fed": {}, "shares": {}, "places": (None,)}
-    known |= {"where_to_train": lambda: None, "NONE_ADDED": "No arm is added.", "display": displayed.append}
+    known |= {"where_to_train": lambda: None, "NONE_ADDED": "No arm is added."}
+    known |= {"INTERVAL": "95% interval", "BARS": "bars", "bootstrap": (0.05, 100), "display": displayed.append}
     names = ["05-arms-table", "05-arms-compare", "05-arms-verdicts"]
     left = run_cells(names, results, 0, tmp_path, **known)
     assert displayed == [] and "<p>No arm is added.</p>" in left["of_ways"].data
