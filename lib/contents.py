@@ -122,7 +122,7 @@ def caption() -> str:
     """What stands below the main figure in its notebook's page, as plain text; "" where no such page is."""
     path = paths.REPORTS / f"{HEADLINE}.html"
     below = read(path).partition(f'id="figure-{HEADLINE}-main"')[2] if path.exists() else ""
-    found = re.search(r"<figcaption>(.*?)</figcaption>", below, re.DOTALL)
+    found = re.search(r"<figcaption>(.*?)</figcaption>", below.partition("</figure>")[0], re.DOTALL)
     return unescape(found[1]) if found else ""
 
 
@@ -166,12 +166,12 @@ def _sweeps() -> str:
 
 def _shared() -> str:
     """How many of the runs that these reports list are the same; "" where none lists its runs or shares one."""
-    listed = [table for folder in [paths.REPORTS, *evidence.sweeps()]
-              if (table := folder / "tables" / HEADLINE / "runs.csv").exists()]  # fmt: skip
+    folders = [paths.REPORTS, *evidence.sweeps()]
+    listed = [table for folder in folders if (table := folder / "tables" / HEADLINE / "runs.csv").exists()]
     runs = Counter(run for table in listed for run in {row["run"] for row in evidence.rows_of(table)})
     again = sum(count > 1 for count in runs.values())
-    same = f"{again} of their {len(runs)} runs stand in more than one: equal numbers there are one result, not two."
-    return f"Reports share runs. {same}" if again else ""
+    same = f"{again} of the {len(runs)} runs that {len(listed)} of {len(folders)} reports list stand in more than one"
+    return f"Reports share runs. {same}: equal numbers there are one result, not two." if again else ""
 
 
 def _sweep_card(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """What the page of contents says above all: what was asked, found, how surely, on what, at what cost.
 
     found(rows, arms)       # rows of reports/tables/05_ablate/comparisons.csv, arms = make_arms(cfg.train.arms, ...)
-    # ["At equal compute **0 of 1** differences from the control are separated.",
+    # ["At equal compute **0 of 1** differences from controls are separated.",
     #  "5 CoTs against labels (equal compute): **+1.8 points [+0.4, +3.2], not separated** (p = .23).", ...]
 
 All is read from what the stages recorded; nothing in it differs between two machines that reproduce the same bytes.
@@ -78,13 +78,13 @@ def _reads(recipe: Recipe) -> tuple:
 
 
 def _counted(at: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """How many of the arms (name, verdict) are separated from their controls, and which; nothing of no arms."""
-    if not pairs:
+    """How many of the tested arms (name, verdict) are separated from their controls, and which; nothing of none."""
+    if not (pairs := [(arm, verdict) for arm, verdict in pairs if SEPARATED.search(verdict)]):
         return []
     sure = [(arm, SEPARATED.match(verdict)) for arm, verdict in pairs]
     named = [f"{arm} ({match['effect'].split(' ')[0]} points)" for arm, match in sure if match]
     which = f": {', '.join(named)}" if named else ""
-    return [f"At {at} **{len(named)} of {len(pairs)}** differences from the control are separated{which}."]
+    return [f"At {at} **{len(named)} of {len(pairs)}** differences from controls are separated{which}."]
 
 
 def _of_equal_steps(name: str, recipe: Recipe) -> str:

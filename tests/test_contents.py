@@ -32,8 +32,8 @@ def test_index_shows_the_main_result_and_a_card_for_each_page():
 def test_the_main_figure_has_the_caption_of_its_page_escaped():
     write_reports()
     assert contents.caption() == "" and "<figcaption>" not in contents.write_index().read_text(encoding="utf-8")
-    other, main = ('<svg id="figure-05_ablate-{}"></svg><figcaption>{}</figcaption>'.format(*given) for given in (
-        ("differences", "Another."), ("main", "Bars: &lt;b&gt; std,\nn = 400.")))  # fmt: skip
+    form = '<svg id="figure-05_ablate-{}"></svg><figcaption>{}</figcaption></figure>'
+    other, main = form.format("differences", "Another."), form.format("main", "Bars: &lt;b&gt; std,\nn = 400.")
     (paths.REPORTS / "05_ablate.html").write_text(f"<title>What helped?</title>{other}{main}", encoding="utf-8")
     assert contents.caption() == "Bars: <b> std,\nn = 400."
     text = contents.write_index().read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def test_runs_that_reports_share_are_counted():
         tables.mkdir(parents=True)
         rows = "".join(f"arm,{seed},{run}\n" for seed, run in enumerate(runs))
         (tables / "runs.csv").write_text(f"arm,seed,run\n{rows}", encoding="utf-8")
-    assert "1 of their 3 runs stand in more than one" in contents._shared()
+    assert "1 of the 3 runs that 2 of 3 reports list stand in more than one: " in contents._shared()
     assert contents._shared() in contents.write_index().read_text(encoding="utf-8")
 
 

@@ -92,16 +92,17 @@ def test_what_statistics_says_is_understood(shift, adjusted):
 def test_only_comparisons_that_were_made_are_told():
     rows = [row("5 CoTs", "same compute", NULL), row("5 CoTs", "standard", SURE)]
     first, *others = summary.found(rows, ARMS)
-    assert first == "At equal compute **0 of 1** differences from the control are separated."
+    assert first == "At equal compute **0 of 1** differences from controls are separated."
     assert [said[:28] for said in others] == ["5 CoTs against same compute "]
     assert summary.found([], ARMS) == []
 
 
 def test_the_first_sentences_name_what_is_separated_from_its_control():
     rows = [row("5 CoTs", "same compute", NULL), row("1 CoT", "same compute", SURE)]
-    compute, steps = summary.found([*rows, row("5 CoTs w/ SE", "same steps", "the same runs")], ARMS)[:2]
-    assert compute == "At equal compute **1 of 2** differences from the control are separated: 1 CoT (−6.4 points)."
-    assert steps == "At equal steps **0 of 1** differences from the control are separated."
+    others = [row("5 CoTs w/ SE", "same steps", NULL), row("5 CoTs w/ SE", "more reasoning", "the same runs")]
+    compute, steps = summary.found([*rows, *others], ARMS)[:2]
+    assert compute == "At equal compute **1 of 2** differences from controls are separated: 1 CoT (−6.4 points)."
+    assert steps == "At equal steps **0 of 1** differences from controls are separated."
 
 
 def test_certainty_counts_what_is_separated_and_leaves_out_what_is_no_test():
