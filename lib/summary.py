@@ -56,6 +56,7 @@ def matched(arms: Mapping[str, Arm]) -> list[tuple[str, str, str]]:
         (arm, name, _of_equal_steps(name, own))
         for name, own in recipes.items() if own.steps_of
         for arm, recipe in recipes.items() if _reads(recipe) == _reads(recipes[own.steps_of])
+        if not own.explain or recipe.rationales == own.rationales  # else it would differ in more than self-evaluation
     ]  # fmt: skip
     pairs += [
         (name, other, f"{other} (the same without self-evaluation and its {recipes[name].self_eval_steps} steps)")
@@ -73,8 +74,9 @@ def matched(arms: Mapping[str, Arm]) -> list[tuple[str, str, str]]:
 def _reads(recipe: Recipe) -> tuple:
     """What two arms must share for one control to be matched to both; one that is matched itself shares with none."""
     matched_to = recipe.steps_of or recipe.tokens_of
-    phases = (recipe.steps, recipe.self_eval_steps if recipe.evaluations else 0)
-    return recipe.student, recipe.labels, recipe.explain, recipe.format, phases, matched_to
+    phases = (recipe.steps, (recipe.self_eval_steps, recipe.judge_sees) if recipe.evaluations else 0)
+    chosen = (recipe.select, recipe.scored_by, recipe.chain, recipe.round)  # other texts are longer or shorter
+    return recipe.student, recipe.labels, recipe.explain, recipe.format, phases, chosen, matched_to
 
 
 def _counted(at: str, pairs: Sequence[tuple[str, str]]) -> list[str]:

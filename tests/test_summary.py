@@ -41,6 +41,17 @@ def test_matched_pairs_are_of_equal_compute_or_steps_or_say_how_many_fewer():
     ]
 
 
+def test_a_control_is_matched_to_no_arm_that_reads_or_learns_otherwise():
+    others = {
+        "1 CoT w/ SE": {"evaluations": 5},
+        "shown": {"rationales": 5, "evaluations": 5, "judge_sees": "question and rationale"},
+        "5 easiest": {"rationales": 5, "select": "rd_low"},
+    }
+    arms = make_arms({**NAMED, **others}, CONFIG.train)
+    pairs = [(arm, other) for arm, other, _ in summary.matched(arms) if other in ("same compute", "more reasoning")]
+    assert pairs == [("5 CoTs", "same compute"), ("1 CoT", "same compute"), ("5 CoTs w/ SE", "more reasoning")]
+
+
 def test_pairs_with_gold_labels_come_after_the_others():
     pairs = [pair[:2] for pair in summary.matched(with_labels(ARMS, ["teacher", "gold"]))]
     assert pairs[6:] == [(f"{arm} (H)", f"{other} (H)") for arm, other in pairs[:6]]
