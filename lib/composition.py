@@ -11,6 +11,7 @@ place: `train.arms`, `students`, `ablate.findings` and `teacher.openai.parameter
 an error, but for a new model in `teacher.prices`.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ def profiles_folder() -> Path:
 def profile_names() -> list[str]:
     """The profiles there are, by name."""
     return sorted(path.stem for path in profiles_folder().glob("*.yaml"))
+
+
+def opening(profile: str) -> str:
+    """The comment at the top of a profile's file, line by line without its marks; "" where there is none.
+
+    It says what the profile shows, its runs and minutes (`make sweep` prints it), and how it is put to use.
+    """
+    text = (profiles_folder() / f"{profile}.yaml").read_text(encoding="utf-8")
+    marked = re.match(r"(?:#.*\n)*", text).group()
+    return re.sub(r"(?m)^# ?", "", marked).rstrip("\n")
 
 
 def layers(path: Path, where: str) -> list[tuple[Path, str, Any]]:

@@ -11,7 +11,6 @@ folder each with the same files.
 
 import csv
 import io
-import itertools
 import json
 import re
 from collections import Counter
@@ -21,9 +20,11 @@ from pathlib import Path
 
 from lib import browser, evidence, mean_slc, paths, summary
 from lib.arms import make_arms, with_labels
+from lib.composition import opening, profile_names
 from lib.errors import UserError
 from lib.records import write_atomically
 from lib.render import data_uri, markdown, page
+from lib.text import sentences
 
 INDEX, BROWSER = paths.REPORTS / "index.html", paths.REPORTS / "browser.html"
 GENERATED = "01_generate"  # the notebook whose metrics say what task and whose teacher
@@ -32,6 +33,7 @@ SCORES = "03_slc"  # the notebook whose metrics hold slc_by_student: {student: [
 HEADLINE = "05_ablate"
 HEADLINE_TABLE = paths.TABLES / HEADLINE / "arms.md"  # the main table without the other ways to answer
 HEADLINE_FIGURE = paths.FIGURES / HEADLINE / "main.svg"
+COMMAND = re.compile(r"`[^`\s]+\s[^`]*`")  # in the comment at the top of a profile
 TITLE = "What helped the small model"
 # the page of a kept sweep lies two folders deeper: `make sweep` puts ../../ before these (.ci/sweep)
 NAVIGATION = " · ".join(
@@ -196,12 +198,17 @@ def _made_with(profile: str, task: str, seeds: Sequence[int]) -> str:
 
 
 def _header(profile: str) -> str:
-    """What a profile other than the default shows, as the comment at its file's top says; "" without such a file."""
-    file = paths.ROOT / "params" / f"{profile}.yaml"
-    if profile == "default" or not file.exists():
+    """What a profile other than the default shows, as the comment at its file's top says; "" without such a file.
+
+    Without what only who runs it needs: the parenthesis with its runs and minutes, and each sentence with a command,
+    which is code of several words.
+    """
+    if profile == "default" or profile not in profile_names():
         return ""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return " ".join(line.lstrip("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
+    told = re.sub(r"\s+\(\d+\s+runs: about [^()]*\)", "", opening(profile))
+    paragraphs = re.sub(r"\n(?!- )\s*", " ", told).split("\n")  # one, and one for each item of a list
+    shown = (" ".join(s for s in sentences(text) if not COMMAND.search(s)) for text in paragraphs)
+    return "\n".join(filter(None, shown))
 
 
 def _where(profile: str) -> str:

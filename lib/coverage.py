@@ -40,7 +40,10 @@ in [claims.md](claims.md).
 
 
 def text() -> str:
-    """docs/coverage.md. Raises UserError for an item that names neither places nor a reason."""
+    """docs/coverage.md. Raises UserError for an item that names neither places nor a reason.
+
+    Raises Missing where reports/ has no metrics of its own, against which the recipes of the sweeps are held.
+    """
     lists = load()
     states = Counter(state(row) for rows in lists.values() for row in rows)
     counts = ", ".join(f"{states[name]} {name}" for name in (PRESENT, PART, ABSENT, ELSEWHERE))
@@ -63,8 +66,14 @@ def state(row: Mapping[str, Any]) -> str:
 
 
 def present(place: Mapping[str, Any]) -> bool:
-    """Whether all files that a place names are there, and none of its tables without rows."""
-    return all(file.exists() and _filled(file) for file in files_of(place))
+    """Whether all files that a place names are there, none of its tables without rows, and its profile's metrics."""
+    files = files_of(place)
+    try:
+        if place["profile"] != REPOSITORY:
+            folder_of(place["profile"])
+    except Missing:  # files of a run that nothing tells of
+        return False
+    return all(file.exists() and _filled(file) for file in files)
 
 
 def files_of(place: Mapping[str, Any]) -> list[Path]:
@@ -132,10 +141,7 @@ def _there(place: Mapping[str, Any]) -> str:
     """Whether a place's files are there, and whether they are of an older recipe."""
     if not present(place):
         return f"**{ABSENT}**"
-    try:
-        old = place["profile"] != REPOSITORY and of_another_recipe(folder_of(place["profile"]))
-    except Missing:
-        return PRESENT
+    old = place["profile"] != REPOSITORY and of_another_recipe(folder_of(place["profile"]))
     return PRESENT + ", another recipe" * old
 
 

@@ -140,7 +140,8 @@ def curves(
 ) -> Figure:
     """A panel an arm: mean line and ± 1 std band over seeds, the other arms in grey behind it, the last value written.
 
-    frame   one row a seed and point, with the columns `by`, x and y; arms are drawn in order of appearance
+    frame   one row a seed and point, with the columns `by`, seed, x and y; arms are drawn in order of appearance. A
+            seed that ends before others, as one whose patience is at an end, keeps its last value
     text    writes the last value
     limits  where the band is cut, e.g. (0, 100) for a share in percent, which cannot be more
     """
@@ -167,8 +168,9 @@ def last_points(frame: pd.DataFrame, x: str, y: str, by: str = "arm") -> pd.Data
 
 
 def _by_seed(frame: pd.DataFrame, x: str, y: str, by: str) -> dict[str, pd.DataFrame]:
-    """Name -> mean and std of y over seeds, at each x."""
-    return {name: rows.groupby(x)[y].agg(["mean", "std"]) for name, rows in frame.groupby(by, sort=False)}
+    """Name -> mean and std of y over seeds, at each x; what a seed reached last is its value from there on."""
+    wide = {name: rows.pivot(index=x, columns="seed", values=y).ffill() for name, rows in frame.groupby(by, sort=False)}
+    return {name: pd.DataFrame({"mean": own.mean(axis=1), "std": own.std(axis=1)}) for name, own in wide.items()}
 
 
 def contrast(colour, ground="white") -> float:

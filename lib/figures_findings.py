@@ -33,10 +33,8 @@ STRATEGIES = {  # what they are called in a figure; others stand as they are
     "rd_masked_low": "lowest masked RD", "self_eval": "best self-evaluated", "accurate": "right answer",
     "morsd": "MoRSD", "diversity": "diverse",
 }  # fmt: skip
-KEYS = {
-    "rationales": "rationales a question", "evaluations": "self-evaluations a rationale",
-    "round": "round of refinement", "lam": "λ",
-}  # fmt: skip
+COUNTED = ("rationales a question", "self-evaluations a rationale")
+KEYS = {"rationales": COUNTED[0], "evaluations": COUNTED[1], "round": "round of refinement", "lam": "λ"}
 
 
 def worded(points: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +66,7 @@ def lines(points: pd.DataFrame, xlabel: str, ylabel: str, by: str | None = None)
         look = {"color": f"C{i}", "linestyle": STYLES[i % len(STYLES)], "marker": MARKERS[i % len(MARKERS)]}
         ax.fill_between(rows.x, rows.low, rows.high, color=f"C{i}", alpha=0.15, linewidth=0)
         ax.plot(rows.x, rows["mean"], linewidth=2, **look)
-        called = f"{name:g} {by}" if by and is_numeric_dtype(points.by) else str(name)
+        called = _counted(name, by) if by and is_numeric_dtype(points.by) else str(name)
         ends.append((called, float(rows["mean"].iloc[-1])))
     ax.set(xlabel=xlabel, ylabel=ylabel, xticks=sorted(points.x.unique()))
     ax.xaxis.set_major_formatter("{x:g}")
@@ -145,6 +143,13 @@ def _in_words(name):
     if not isinstance(name, str):
         return name
     return re.sub(r"\w+", lambda found: STRATEGIES.get(found[0], found[0]), name.replace(" | ", ", "))
+
+
+def _counted(number: float, what: str) -> str:
+    """ "5 rationales a question", "1 rationale a question"; what is not counted, such as λ, stands before."""
+    if what not in COUNTED:
+        return f"{what} {number:g}"
+    return f"{number:g} {what.replace('s ', ' ', 1) if number == 1 else what}"
 
 
 def _start(block: list[float]) -> float:

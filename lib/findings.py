@@ -15,6 +15,7 @@ from lib.errors import UserError
 from lib.evaluate import Interval, repeated_ngram_share
 from lib.records import Rationale, Selection, refined_id
 from lib.statistics import wilson
+from lib.tables import percent
 
 NAN = float("nan")
 
@@ -147,46 +148,75 @@ def signed(value: float) -> str:
     return text.replace("-", "−").replace("0.", ".", 1)
 
 
-def extremes(what: str, values: Mapping[str, float], texts: Mapping[str, str], joint: str = "for") -> str:
-    """Where a number is highest and where lowest, as a sentence without its full stop.
+def extremes(what: str, values: Mapping[str, float], texts: Mapping[str, str]) -> str:
+    """Where a number is highest and where lowest, as a sentence without its full stop; it tests nothing.
 
     values   name -> number; what is no number counts as absent
     texts    name -> the number as it is shown: numbers that look alike are called the same
-    extremes("Median SLC", {"sound": 1.93, "flawed": 1.85}, ...)
-    # "Median SLC is higher for sound (1.93) than for flawed (1.85)"
+    extremes("Mean SLC", {"base": 1.93, "small": 1.85}, ...)
+    # "Mean SLC is higher for base (1.93) than for small (1.85)"
     """
     known = {name: value for name, value in values.items() if np.isfinite(value)}
     if not known:
         return f"{what} is not known"
     top, bottom = max(known, key=known.get), min(known, key=known.get)
     if len(known) == 1:
-        return f"{what} {joint} {top} is {texts[top]}"
+        return f"{what} for {top} is {texts[top]}"
     if texts[top] == texts[bottom]:
-        return f"{what} is the same {joint} {', '.join(known)} ({texts[top]})"
-    first, last = (f"{joint} {name} ({texts[name]})" for name in (top, bottom))
+        return f"{what} is the same for {', '.join(known)} ({texts[top]})"
+    first, last = (f"for {name} ({texts[name]})" for name in (top, bottom))
     return f"{what} is higher {first} than {last}" if len(known) == 2 else f"{what} is highest {first}, lowest {last}"
 
 
-def longer(words: Mapping[str, Mapping[str, tuple[float, float, float]]], level: str, to: str) -> str:
-    """For which students one level of a score picks longer texts than another, as a sentence without its full stop.
+def told_apart(score: str, separation: Interval) -> str:
+    """Whether a score is higher for sound rationales than for flawed ones, by its AUC, without a full stop.
 
-    words   student -> level -> (mean words, low, high); only where the intervals do not overlap is one called longer
+    "SLC is higher for sound rationales than for flawed ones (AUC .552 [.530, .574], chance .500)"
     """
-    groups: dict[str, list[str]] = {"longer": [], "shorter": [], "neither longer nor shorter": []}
-    for name, own in words.items():
-        (_, low, high), (_, to_low, to_high) = own[level], own[to]
-        kind = 0 if low > to_high else 1 if high < to_low else 2
-        list(groups.values())[kind].append(name)
-    (first, names), *others = [(kind, ", ".join(names)) for kind, names in groups.items() if names]
-    said = "".join(f"; {kind} for {own}" for kind, own in others)
-    return f"Rationales of {level} are {first} than those of {to} for {names}{said}"
+    low, high = separation.low, separation.high
+    number = f"(AUC {_beside(0.5, separation)}, chance .500)"
+    if not np.isfinite([low, high]).all():
+        return f"{score} of sound and of flawed rationales could not be compared {number}"
+    if low > 0.5 or high < 0.5:
+        side = "higher" if low > 0.5 else "lower"
+        return f"{score} is {side} for sound rationales than for flawed ones {number}"
+    return f"{score} of sound and of flawed rationales is not separated {number}"
+
+
+def sides(
+    what: str,
+    differences: Mapping[str, tuple[float, float, float]],
+    words: tuple[str, str],
+    text: Callable[[float], str] = "{:+.2f}".format,
+) -> str:
+    """On which side of 0 paired differences lie, each by its own interval, as a sentence without its full stop.
+
+    differences   name -> (mean, low, high)
+    words         what a difference above 0 is called, and one below
+    sides("SLC beside base", {"small": (0.1, 0.05, 0.15), "gpt2": (0.0, -0.1, 0.1)}, ("higher", "lower"))
+    # "SLC beside base: higher for small (+0.10 [+0.05, +0.15]); not separated for gpt2 (+0.00 [−0.10, +0.10])"
+    """
+    groups: dict[str, list[str]] = {words[0]: [], words[1]: [], "not separated": [], "not compared": []}
+    for name, (mean, low, high) in differences.items():
+        kind = words[0] if low > 0 else words[1] if high < 0 else "not separated"
+        shown, *ends = (text(x).replace("-", "−") if np.isfinite(x) else "–" for x in (mean, low, high))
+        kind = kind if np.isfinite([low, high]).all() else "not compared"
+        groups[kind].append(f"{name} ({shown} [{', '.join(ends)}])")
+    said = "; ".join(f"{kind} for {', '.join(names)}" for kind, names in groups.items() if names)
+    return f"{what}: {said or 'nothing to compare'}"
 
 
 def beside_chance(own: Overlap) -> str:
-    """How often something happened beside what chance gives: "more often than", by its interval."""
-    if own.low > own.chance:
-        return "more often than"
-    return "less often than" if own.high < own.chance else "about as often as"
+    """How often some students choose the same, beside what chance gives, by Wilson's interval; with the numbers.
+
+    "in 42.0% [38.1%, 46.0%] of questions, more often than by chance (12.5%)"
+    """
+    if not own.n:
+        return "in no question, for none has a choice of each of them"
+    share = f"in {percent(own.share)} [{percent(own.low)}, {percent(own.high)}] of questions"
+    if own.low <= own.chance <= own.high:
+        return f"{share}, not separated from chance ({percent(own.chance)})"
+    return f"{share}, {'more' if own.low > own.chance else 'less'} often than by chance ({percent(own.chance)})"
 
 
 def alikeness(correlation: float) -> str:
@@ -195,6 +225,14 @@ def alikeness(correlation: float) -> str:
         return "in orders that cannot be compared"
     steps = ((0.9, "in nearly the same order"), (0.5, "in a similar order"), (-0.5, "in different orders"))
     return next((words for least, words in steps if correlation >= least), "in opposite orders")
+
+
+def _beside(chance: float, share: Interval) -> str:
+    """A share with its interval, ".552 [.530, .574]", in so many digits that no end reads as chance that is not."""
+    ends = (share.low, share.high)
+    digits = next(n for n in range(3, 9) if n == 8 or all(x == chance or round(x, n) != chance for x in ends))
+    shown, *said = (f"{x:.{digits}f}".removeprefix("0") if np.isfinite(x) else "–" for x in (share.value, *ends))
+    return f"{shown} [{', '.join(said)}]"
 
 
 def _end(value: float) -> str:

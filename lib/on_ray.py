@@ -6,10 +6,11 @@ Where there is no cluster, Ray starts one of this machine alone. The repository'
 on all machines, with the same environment: checkpoints, locks and finished runs are files in it.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from lib import paths
+from lib import INSTRUCTIONS, paths
 from lib.errors import UserError
 from lib.kernel import ONE_THREAD
 from lib.workers import user_errors_returned
@@ -55,9 +56,13 @@ def room(devices: int) -> int:
 
 
 def connect() -> None:
-    """Join the cluster, once; its processes find lib/ in this repository's folder and take one thread each."""
+    """Join the cluster, once; its processes find lib/ in this repository's folder and take one thread each.
+
+    They add as this process does: its choice of instructions goes with them.
+    """
     if not ray.is_initialized():
-        variables = ONE_THREAD | {"PYTHONPATH": str(paths.ROOT)}
+        chosen = {name: os.environ[name] for name in INSTRUCTIONS if name in os.environ}
+        variables = ONE_THREAD | chosen | {"PYTHONPATH": str(paths.ROOT)}
         ray.init(runtime_env={"env_vars": variables}, log_to_driver=False)
 
 

@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lib import paths
-from lib.composition import OPEN, layers, overlay, profile_names, profiles_folder
+from lib.composition import OPEN, layers, opening, overlay, profile_names, profiles_folder
 from lib.config import checked, parse_config
 from lib.errors import UserError
 from lib.records import write_atomically
@@ -85,7 +85,7 @@ def _header(path: Path, differences: list) -> str:
     """The profile's own comment, and where the reasons for its numbers stand; nothing for the whole file."""
     if not differences:
         return ""
-    own = re.match(r"(?:#.*\n)*", path.read_text(encoding="utf-8")).group()
+    own = "".join(f"# {line}".rstrip() + "\n" for line in opening(path.stem).splitlines())
     return f"{own}# Written from params/{path.name}, where the reasons for its differences stand.\n\n"
 
 

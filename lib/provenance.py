@@ -16,7 +16,7 @@ from html import escape
 from importlib import metadata
 from pathlib import Path
 
-from lib import paths
+from lib import INSTRUCTIONS, paths
 from lib.records import write_atomically, write_json
 
 PACKAGES = ("torch", "transformers", "numpy", "dvc", "papermill")
@@ -57,6 +57,7 @@ def machine() -> dict[str, str]:
         "commit": commit(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": f"{_processor()}, {cores} cores",
+        "instructions asked for": ", ".join(f"{name} {os.environ.get(name, 'any')}" for name in INSTRUCTIONS),
         "memory": _memory(),
         "GPU": _said("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader").replace(NONE, "none"),
         "Python": platform.python_version(),

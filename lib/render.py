@@ -7,6 +7,7 @@ moved under the title. Text that a teacher or a student wrote arrives escaped, o
 import base64
 import html
 import re
+import textwrap
 from html.parser import HTMLParser
 from pathlib import Path
 from string import Template
@@ -20,6 +21,7 @@ from pygments.lexers import PythonLexer, TextLexer
 HERE = Path(__file__).parent
 # The richest form that a still page can show comes first.
 FORMS = ("text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/latex", "text/plain")
+NAME_LENGTH = 60  # characters of a table's name, which is read out before the table
 
 
 def render(notebook, name: str, names: list[str]) -> str:
@@ -73,10 +75,16 @@ def mathml(tex: str, display: str = "inline") -> str:
     return text
 
 
-def scrolling(content: str, label: str, kind: str = "scroll") -> str:
-    """HTML in a box that scrolls sideways, which keys can reach and scroll too; label: what is in it, as plain text."""
-    look = f'class="{kind}" tabindex="0" role="region" aria-label="{html.escape(label)}"'
-    return f"<div {look}>{content}</div>"
+def scrolling(content: str, label: str = "", kind: str = "scroll") -> str:
+    """HTML in a box that scrolls sideways, which keys can reach and scroll too.
+
+    label   of a table what is in it, as plain text: the box is a landmark of the page; others, "code" or "formula" by
+            their kind, are groups, which are none
+    """
+    named = html.escape(label) or ("code" if "highlight" in kind else "formula")
+    return (
+        f'<div class="{kind}" tabindex="0" role="{"region" if label else "group"}" aria-label="{named}">{content}</div>'
+    )
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -96,7 +104,7 @@ class _Prose(mistune.HTMLRenderer):
         return self._formula(text, "inline") if text == text.rstrip() else html.escape(f"${text}$")
 
     def block_math(self, text: str) -> str:
-        return scrolling(self._formula(text, "block"), "formula", "scroll formula") + "\n"
+        return scrolling(self._formula(text, "block"), kind="scroll formula") + "\n"
 
     def _formula(self, tex: str, display: str) -> str:
         if self._trusted:
@@ -110,6 +118,17 @@ class _Prose(mistune.HTMLRenderer):
 
     def table(self, text: str) -> str:
         return scrolling(f"<table>\n{text}</table>", "table") + "\n"
+
+    def table_row(self, text: str) -> str:
+        # a name at the beginning is the heading of its row; a number, which stands right, is none
+        heading = r'  <th scope="row" style="text-align:left">\1</th>'
+        named = re.sub(r'\A\s*<td(?: style="text-align:left")?>(.+?)</td>', heading, text)
+        return f"<tr>\n{named}</tr>\n"
+
+    def table_cell(self, text: str, align: str | None = None, head: bool = False) -> str:
+        begin, tag = ('th scope="col"', "th") if head else ("td", "td")
+        look = f' style="text-align:{align}"' if align else ""
+        return f"  <{begin}{look}>{text}</{tag}>\n"
 
     def block_code(self, code: str, info: str | None = None) -> str:
         return _code(code, PythonLexer() if info == "python" else TextLexer())
@@ -212,7 +231,8 @@ def _output(output) -> str:
 
 def _show(form: str, value: str) -> str:
     if form == "text/html":
-        return scrolling(value, _named(value))
+        # only a table can be wider than the page: figures shrink to it, and passages break
+        return scrolling(value, _named(value)) if "<table" in value else f'<div class="scroll">{value}</div>'
     if form == "text/markdown":
         return markdown(value)
     if form == "text/latex":
@@ -224,9 +244,11 @@ def _show(form: str, value: str) -> str:
 
 
 def _named(shown: str) -> str:
-    """What an output is called to those who do not see it: by its caption, if it has one."""
-    found = re.search(r"<(caption|figcaption)[^>]*>(.*?)</\1>", shown, re.DOTALL)
-    return html.unescape(re.sub(r"<[^>]+>", "", found[2])).strip() if found else "output"
+    """What a table is called to those who do not see it: its caption's first part, cut at a word; or "table"."""
+    found = re.search(r"<caption[^>]*>(.*?)</caption>", shown, re.DOTALL)
+    caption = html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
+    clause = re.split(r"[.;?!](?:\s|$)", caption, maxsplit=1)[0]
+    return textwrap.shorten(clause, NAME_LENGTH, placeholder=" …") or "table"
 
 
 def _plain(text: str) -> str:
@@ -264,4 +286,4 @@ def _formatter() -> HtmlFormatter:
 def _code(source: str, lexer) -> str:
     # the empty span keeps a first line that is blank, which a browser leaves out right after <pre>
     coloured = f"<pre><span></span>{highlight(source, lexer, _formatter())}</pre>"
-    return scrolling(coloured, "code", "highlight scroll") + "\n"
+    return scrolling(coloured, kind="highlight scroll") + "\n"

@@ -48,6 +48,7 @@ def round_table(rounds: Sequence[Round], similarity: Matrix = jaccard_matrix) ->
     """One chain's rounds, round 0 first, a row each; shares and means are nan where there is nothing to count.
 
     SLC, SLC before   mean over questions of their rationales' mean, and that of the same questions' originals
+    SLC gain, paired  mean of SLC minus SLC before over the questions that have both, and how many have
     correct           teacher accuracy; an answer that cannot be told is wrong
     ... low, ... high   95% interval, by a bootstrap over questions
     with usable, with correct   share of the round's questions that have such a rationale: the more, the more were asked
@@ -78,10 +79,13 @@ def _accuracy(one: Round) -> dict:
 
 def _likeness(one: Round, first: Round, similarity: Matrix) -> dict:
     now, before = _slc(one), _slc(first)
+    gains = {question: [value - before[question]] for question, value in now.items() if question in before}
     before = [before[question.id] for question in one.questions if question.id in before]
     return {
         **_mean("SLC", {question: [value] for question, value in now.items()}),
         "SLC before": fmean(before) if before else NAN,
+        **_mean("SLC gain", gains),
+        "paired": len(gains),
         "tokens": fmean(s.tokens for s in one.scores) if one.scores else NAN,
         **_mean("words", {q: [len(text.split()) for text in own] for q, own in _texts(one, "text").items()}),
         **_mean("like originals", _similarities(one, first, similarity)),

@@ -48,8 +48,8 @@ def mean_std(correct) -> tuple[float, float]:
 def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, alpha: float = 0.05, most: float = 1) -> Difference:
     """Mean of a − b with a bootstrap interval that resamples seeds and test questions.
 
-    a, b    bool[S, Q] (or a score per question in [0, 1]); row s of both is the same seed, column q the same question
-    most    the largest difference there can be; no end of the interval lies beyond it
+    a, b    bool[S, Q] (or a score per question); row s of both is the same seed, column q the same question
+    most    the largest difference there can be, 1 of shares; no end of the interval lies beyond it
     returns Difference at level 1 − alpha, the same for the same `seed`
     raises  UserError if the arms differ in shape, are empty or hold a value that is not finite
 

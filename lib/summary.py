@@ -26,15 +26,15 @@ def found(rows: Iterable[Mapping[str, str]], arms: Mapping[str, Arm]) -> list[st
     """The comparisons that answer the question: first how many of them are separated, then each with its interval.
 
     rows      mappings with "arm", "against" and "verdict", as comparisons.csv has them
-    returns   sentences, none where none was made
+    returns   sentences, none where no arm was compared with a control or its like
     """
-    told = {(row["arm"], row["against"]): row["verdict"] for row in rows}
-    pairs = [(arm, other, name) for arm, other, name in matched(arms) if (arm, other) in told]
-    recipes = {name: arm.recipe for name, arm in arms.items()}
-    compute = [(arm, told[arm, other]) for arm, other, _ in pairs if recipes[other].tokens_of]
-    steps = [(arm, told[arm, other]) for arm, other, _ in pairs if recipes[other].steps_of]
-    short = [*_counted("equal compute", compute), *_counted("equal steps", steps)]
-    return [*short, *(sentence(arm, name, told[arm, other]) for arm, other, name in pairs)]
+    told, pairs = _told(rows, arms)
+    return [*_counts(told, pairs, arms), *(sentence(arm, name, told[arm, other]) for arm, other, name in pairs)]
+
+
+def counts(rows: Iterable[Mapping[str, str]], arms: Mapping[str, Arm]) -> list[str]:
+    """The first sentences of `found`: how many differences from controls are separated, at equal compute and steps."""
+    return _counts(*_told(rows, arms), arms)
 
 
 def matched(arms: Mapping[str, Arm]) -> list[tuple[str, str, str]]:
@@ -77,6 +77,22 @@ def _reads(recipe: Recipe) -> tuple:
     phases = (recipe.steps, (recipe.self_eval_steps, recipe.judge_sees) if recipe.evaluations else 0)
     chosen = (recipe.select, recipe.scored_by, recipe.chain, recipe.round)  # other texts are longer or shorter
     return recipe.student, recipe.labels, recipe.explain, recipe.format, phases, chosen, matched_to
+
+
+def _told(rows: Iterable[Mapping[str, str]], arms: Mapping[str, Arm]) -> tuple[dict, list[tuple[str, str, str]]]:
+    """Each pair's verdict, and those of the `matched` pairs that have one."""
+    told = {(row["arm"], row["against"]): row["verdict"] for row in rows}
+    return told, [(arm, other, name) for arm, other, name in matched(arms) if (arm, other) in told]
+
+
+def _counts(told: Mapping, pairs: Sequence[tuple[str, str, str]], arms: Mapping[str, Arm]) -> list[str]:
+    if not pairs:
+        return []
+    recipes = {name: arm.recipe for name, arm in arms.items()}
+    compute = [(arm, told[arm, other]) for arm, other, _ in pairs if recipes[other].tokens_of]
+    steps = [(arm, told[arm, other]) for arm, other, _ in pairs if recipes[other].steps_of]
+    none = [] if compute else ["No arm is compared with a control of equal compute."]
+    return [*_counted("equal compute", compute), *none, *_counted("equal steps", steps)]
 
 
 def _counted(at: str, pairs: Sequence[tuple[str, str]]) -> list[str]:

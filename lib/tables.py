@@ -9,6 +9,7 @@ Rationales come from language models: every cell, caption and step is escaped.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
+from numbers import Integral
 from pathlib import Path
 
 import pandas as pd
@@ -35,12 +36,14 @@ def save_table(
 ) -> HTML:
     """Write a table as CSV (raw values) and Markdown, and return it as HTML; a named index becomes a column.
 
-    formats   column -> value to text, e.g. {"accuracy": percent}; without one: integers as they are, floats with
+    The first column names the rows if it was the index or holds words: to a screen reader it is their heading.
+
+    formats   column -> value to text, e.g. {"accuracy": percent}; without one: integers as "12,345", floats with
               three decimals, a missing value as a dash
     nothing   the sentence to show instead of a table without rows; its files are written, with it for a caption
     raises    UserError for a name that is no file name, a format for an unknown column, two columns of one name
     """
-    frame, anchor = _flat(frame), f"table-{stage}-{name}"
+    named, frame, anchor = frame.index.names[0] is not None, _flat(frame), f"table-{stage}-{name}"
     said = nothing if nothing and not len(frame) else None
     cells = _as_text(frame, dict(formats or {}))
     numeric = [_is_numeric(cells[column]) for column in cells]
@@ -49,7 +52,7 @@ def save_table(
     write_atomically(artefact_path(paths.TABLES, stage, name, "md"), _markdown(cells, numeric, said or caption, note))
     if said:
         return HTML(f'<div class="table" id="{anchor}"><p>{escape(said)}</p></div>')
-    return HTML(_html(cells, numeric, caption, note, anchor))
+    return HTML(_html(cells, numeric, caption, note, anchor, rows_named=named or numeric[:1] == [False]))
 
 
 def percent(share: float) -> str:
@@ -123,6 +126,8 @@ def _cell(value, formatter: Callable | None = None) -> str:
         return formatter(value)
     if value is None or value is pd.NA or value != value:  # nan differs from itself
         return DASH
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return true_minus(f"{value:,}")
     return true_minus(f"{value:.3f}") if isinstance(value, float) else str(value)
 
 
@@ -137,9 +142,12 @@ def _markdown(cells: dict[str, list[str]], numeric: list[bool], caption: str, no
     return "\n".join([plain(caption), "", *lines, *(["", plain(note)] if note else [])]) + "\n"
 
 
-def _html(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: str | None, anchor: str) -> str:
-    head = _row("th", cells, numeric)
-    body = "\n".join(_row("td", row, numeric) for row in zip(*cells.values()))
+def _html(
+    cells: dict[str, list[str]], numeric: list[bool], caption: str, note: str | None, anchor: str, rows_named: bool
+) -> str:
+    head = _row(cells, numeric, ["col"] * len(cells))
+    scopes = ["row" if rows_named else "", *[""] * (len(cells) - 1)]
+    body = "\n".join(_row(row, numeric, scopes) for row in zip(*cells.values()))
     below = f'\n<p class="note">{escape(note)}</p>' if note else ""
     return (
         f'<div class="table" id="{anchor}"><table class="results"><caption>{escape(caption)}</caption>\n'
@@ -147,12 +155,16 @@ def _html(cells: dict[str, list[str]], numeric: list[bool], caption: str, note: 
     )
 
 
-def _row(tag: str, texts: Iterable[str], numeric: list[bool]) -> str:
-    # a number stays on its line; its heading may break, or ten columns would not fit a page
-    look = ("text-align:left", "text-align:right" if tag == "th" else "text-align:right;white-space:nowrap")
-    begin = '<th scope="col"' if tag == "th" else f"<{tag}"
-    cells = (f'{begin} style="{look[right]}">{escape(text)}</{tag}>' for right, text in zip(numeric, texts))
-    return f"<tr>{''.join(cells)}</tr>"
+def _row(texts: Iterable[str], numeric: list[bool], scopes: list[str]) -> str:
+    """scopes: "col" or "row" of a cell that is the heading of its column or row, "" of another one."""
+    return f"<tr>{''.join(map(_html_cell, texts, numeric, scopes))}</tr>"
+
+
+def _html_cell(text: str, right: bool, scope: str) -> str:
+    begin, tag = (f'th scope="{scope}"', "th") if scope and text else ("td", "td")  # nothing is no heading
+    # a number stays on its line; a column's heading may break, or ten columns would not fit a page
+    look = "text-align:left" if not right else "text-align:right" + ";white-space:nowrap" * (scope != "col")
+    return f'<{begin} style="{look}">{escape(text)}</{tag}>'
 
 
 def _step(text: str, reason: str | None) -> str:

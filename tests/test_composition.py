@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import paths
-from lib.composition import layers, overlay, profile_names
+from lib.composition import layers, opening, overlay, profile_names
 from lib.config import load_config
 from lib.errors import UserError
 
@@ -34,6 +34,13 @@ def profile(folder, name: str, text: str):
     path = folder / f"{name}.yaml"
     path.write_text(f"profile: {name}\n{text}", encoding="utf-8")
     return path
+
+
+def test_the_comment_at_the_top_is_had_without_its_marks(folder):
+    text = "# What it shows:\n#\n# - one,\n#   two\n#three\nextends: default\n# not of the top\n"
+    (folder / "mine.yaml").write_text(text, encoding="utf-8")
+    (folder / "bare.yaml").write_text("extends: default\n", encoding="utf-8")
+    assert opening("mine") == "What it shows:\n\n- one,\n  two\nthree" and opening("bare") == ""
 
 
 def laid(difference: dict) -> dict:

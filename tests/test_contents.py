@@ -7,6 +7,7 @@ import pytest
 from written import HOSTILE, repository_at, write_reports
 
 from lib import contents, paths
+from lib.composition import profile_names
 from lib.config import load_config
 from lib.errors import UserError
 from lib.render import faults
@@ -25,7 +26,7 @@ def test_index_shows_the_main_result_and_a_card_for_each_page():
     assert text.count('<div class="card">') == 3
     assert text.index('<h2><a href="04_train.html">') < text.index('<h2><a href="05_ablate.html">')
     assert text.index('<h2><a href="05_ablate.html">') < text.index('<h2><a href="browser.html">')
-    assert "<strong>helped</strong>" in text and "<td>5 CoTs</td>" in text and 'alt="Bars."' in text
+    assert "<strong>helped</strong>" in text and ">5 CoTs</th>" in text and 'alt="Bars."' in text
     assert faults(text) == []
 
 
@@ -63,10 +64,34 @@ def write_sweep(name: str, headline="None of 8 is **separated**.", slc=None, tas
 def test_a_profile_but_the_default_says_what_it_shows(monkeypatch):
     folder = paths.ROOT / "params"
     folder.mkdir()
-    (folder / "levels.yaml").write_text("# Which level\n# suits whom (9 runs).\nextends: default\n# more\n")
+    (folder / "levels.yaml").write_text("# Which level\n# suits whom (at best).\nextends: default\n# more\n")
     (folder / "default.yaml").write_text("# The default.\n")
-    told = [contents._header(profile) for profile in ("levels", "default", "mine")]
-    assert told == ["Which level suits whom (9 runs).", "", ""]
+    (folder / "bare.yaml").write_text("extends: default\n")
+    told = [contents._header(profile) for profile in ("levels", "default", "mine", "bare")]
+    assert told == ["Which level suits whom (at best).", "", "", ""]
+
+
+def test_what_only_who_runs_a_profile_needs_is_left_out_and_a_list_stays_one():
+    folder = paths.ROOT / "params"
+    folder.mkdir()
+    comment = """# Which level suits whom, beside `sweeps` (9
+# runs: about 25 minutes on two cores; 3 are taken over). It costs 0.5 dollars: `make
+# estimate` says more. What is left:
+# - Figure 3, for
+#   one. `make sweep P=levels` writes it.
+# - Figure 4.
+"""
+    (folder / "levels.yaml").write_text(comment)
+    assert contents._header("levels") == (
+        "Which level suits whom, beside `sweeps`. What is left:\n- Figure 3, for one.\n- Figure 4."
+    )
+
+
+@pytest.mark.parametrize("profile", [name for name in profile_names() if name != "default"])
+def test_every_profile_says_what_it_shows_without_runs_and_commands(profile, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", DEFAULT.parents[1])
+    said = contents._header(profile)
+    assert len(said) >= 40 and not re.search(r"runs: about|minutes on|make |vllm|#", said)
 
 
 def test_runs_that_reports_share_are_counted():
@@ -164,7 +189,7 @@ def test_the_answer_stands_first_with_its_interval_and_the_cell_that_made_it():
     known = contents.facts(**write_comparisons("not separated (+1.8 points [+0.4, +3.2], p = .23 after Holm; n = 4)"))
     text = contents.write_index(known).read_text(encoding="utf-8")
     assert "<strong>+1.8 points [+0.4, +3.2], not separated</strong> (p = .23 after Holm; n = 4)" in text
-    assert text.index("+1.8 points") < text.index("<td>5 CoTs</td>")
+    assert text.index("+1.8 points") < text.index(">5 CoTs</th>")
     assert 'href="05_ablate.html#05-pairs"' in text and "0 of 1 paired differences" in text
     assert "torch 2.0 (requirements.txt)" in text and 'href="provenance.html"' in text and faults(text) == []
 

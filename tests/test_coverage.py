@@ -43,6 +43,17 @@ def test_a_table_without_rows_is_not_there(reports):
     assert state({"item": "Table 1", "ours": [DEFAULT]}) == PRESENT
 
 
+def test_files_of_a_run_that_recorded_nothing_are_not_there(reports):
+    figure = reports / "sweeps" / "levels" / "figures" / "05_ablate" / "main.svg"
+    figure.parent.mkdir(parents=True)
+    figure.write_text("figure", encoding="utf-8")
+    item = {"item": "Table 1", "what": "arms", "ours": [DEFAULT, SWEEP]}
+    assert (state(item), size(SWEEP)) == (PART, "–")
+    assert [line.split(" | ")[-1] for line in coverage._lines(item)] == ["present |", "**absent** |"]
+    (reports / "metrics" / "05_ablate.json").unlink()
+    assert state(item) == ABSENT
+
+
 def test_a_finding_is_a_table_its_pairs_and_a_figure(reports):
     names = [str(file.relative_to(reports)) for file in files_of({"profile": "sweeps", "finding": "weight"})]
     at = "sweeps/sweeps"

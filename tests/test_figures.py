@@ -166,7 +166,8 @@ def test_curves_show_mean_and_band_over_seeds_for_each_arm():
 
 
 def test_the_band_of_a_share_ends_where_shares_end():
-    rows = pd.DataFrame([("a", 0, 1, 1), ("a", 1, 1, 20), ("a", 0, 2, 85), ("a", 1, 2, 100)], columns=[*"abxy"])
+    rows = [("a", 0, 1, 1), ("a", 1, 1, 20), ("a", 0, 2, 85), ("a", 1, 2, 100)]
+    rows = pd.DataFrame(rows, columns=["a", "seed", "x", "y"])
     shown = {limits: curves(rows, "x", "y", by="a", **limits_of) for limits, limits_of in {
         "cut": {"limits": (0, 100)}, "whole": {}}.items()}  # fmt: skip
     reach = {name: figure.axes[0].collections[0].get_paths()[0].vertices[:, 1] for name, figure in shown.items()}
@@ -182,6 +183,14 @@ def test_last_points_are_the_numbers_that_curves_write():
     assert [f"{value:.1f}" for value in ends["mean"]] == written == ["90.0", "51.0"]
     assert list(ends.index) == ["a", "b"]
     assert ends["std"]["a"] == pytest.approx(2**0.5) and np.isnan(ends["std"]["b"])  # one seed has no std
+
+
+def test_a_seed_that_ends_early_keeps_its_last_value():
+    """Else the mean at the end would be that of the seeds that lasted."""
+    rows = [("a", 0, 1, 60), ("a", 1, 1, 80), ("a", 0, 2, 90), ("a", 0, 3, 96)]
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "step", "accuracy"])
+    assert last_points(frame, "step", "accuracy")["mean"]["a"] == (96 + 80) / 2
+    assert list(curves(frame, "step", "accuracy").axes[0].lines[-1].get_ydata()) == [70, 85, 88]
 
 
 def test_contrast_of_black_and_of_like_colours():

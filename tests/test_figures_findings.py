@@ -53,6 +53,11 @@ def test_a_line_named_by_a_number_says_what_it_counts():
         "5 self-\nevaluations a\nrationale",
         "0 self-\nevaluations a\nrationale",
     ]
+    assert texts(draw(curve.assign(by=[1, 1, 5, 5]), "lam", "y", "rationales")) == [
+        "1 rationale a\nquestion",
+        "5 rationales a\nquestion",
+    ]
+    assert texts(draw(curve.assign(by=[0.5, 0.5, 1, 1]), "k", "y", "lam")) == ["λ 0.5", "λ 1"]
     assert texts(draw(curve, "lam", "y")) == ["5", "0"]
     assert texts(draw(CURVE, "lam", "y", "select")) == ["random", "rd_low"]
 

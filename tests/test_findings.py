@@ -20,11 +20,12 @@ from lib.findings import (
     difference_text,
     extremes,
     first_choices,
-    longer,
     overlaps,
     repetition,
+    sides,
     signed,
     standings,
+    told_apart,
 )
 from lib.records import Rationale, Selection
 
@@ -159,26 +160,42 @@ def test_where_a_number_is_highest_and_lowest(values, said):
     assert extremes("Median SLC", values, {name: f"{value:.1f}" for name, value in values.items()}) == said
 
 
-def test_the_words_between_a_number_and_its_place_can_be_chosen():
-    assert extremes("AUC", {"gold": 0.6, "own": 0.3}, {"gold": ".6", "own": ".3"}, joint="towards") == (
-        "AUC is higher towards gold (.6) than towards own (.3)"
+@pytest.mark.parametrize(
+    ("auc", "said"),
+    [
+        ((0.552, 0.53, 0.574), "SLC is higher for sound rationales than for flawed ones (AUC .552 [.530, .574],"),
+        ((0.4, 0.3, 0.499), "SLC is lower for sound rationales than for flawed ones (AUC .400 [.300, .499],"),
+        ((0.52, 0.5, 0.54), "SLC of sound and of flawed rationales is not separated (AUC .520 [.500, .540],"),
+        ((0.9, NAN, NAN), "SLC of sound and of flawed rationales could not be compared (AUC .900 [–, –],"),
+        ((0.512, 0.5002, 0.52), "SLC is higher for sound rationales than for flawed ones (AUC .5120 [.5002, .5200],"),
+        ((1.0, 1.0, 1.0), "SLC is higher for sound rationales than for flawed ones (AUC 1.000 [1.000, 1.000],"),
+    ],
+)
+def test_a_score_is_called_higher_only_where_its_auc_is_separated_from_chance(auc, said):
+    assert told_apart("SLC", Interval(*auc, undefined=0)) == f"{said} chance .500)"
+
+
+def test_paired_differences_are_told_by_the_side_of_0_on_which_their_interval_lies():
+    found = {"a": (1.25, 0.5, 2.0), "b": (-0.5, -0.75, -0.25), "c": (0.5, 0.0, 1.0), "d": (1.0, 0.5, 1.5)}
+    found["e"] = (NAN, NAN, NAN)
+    assert sides("Words", found, ("longer", "shorter"), "{:+.1f}".format) == (
+        "Words: longer for a (+1.2 [+0.5, +2.0]), d (+1.0 [+0.5, +1.5]); shorter for b (−0.5 [−0.8, −0.2]); "
+        "not separated for c (+0.5 [+0.0, +1.0]); not compared for e (– [–, –])"
     )
+    assert sides("Words", {}, ("longer", "shorter")) == "Words: nothing to compare"
 
 
-def test_only_intervals_that_do_not_overlap_make_one_text_longer():
-    low, middle, high = (20, 19, 21), (21.5, 20.5, 22.5), (24, 23, 25)
-    words = {"a": (high, low), "b": (low, high), "c": (middle, low), "d": (high, low), "e": ((NAN,) * 3, low)}
-    found = longer({name: dict(zip(("high", "low"), own)) for name, own in words.items()}, "high", "low")
-    said = "Rationales of high are longer than those of low for a, d; shorter for b"
-    assert found == f"{said}; neither longer nor shorter for c, e"
-    assert longer({"b": {"high": low, "low": high}}, "high", "low") == (
-        "Rationales of high are shorter than those of low for b"
-    )
-
-
-def test_what_happens_beside_chance_is_told_by_the_interval():
-    found = [beside_chance(Overlap(("a", "b"), 0.5, 0.4, 0.6, chance, 9)) for chance in (0.3, 0.7, 0.45)]
-    assert found == ["more often than", "less often than", "about as often as"]
+@pytest.mark.parametrize(
+    ("chance", "n", "said"),
+    [
+        (0.3, 9, "in 50.0% [40.0%, 60.0%] of questions, more often than by chance (30.0%)"),
+        (0.7, 9, "in 50.0% [40.0%, 60.0%] of questions, less often than by chance (70.0%)"),
+        (0.45, 9, "in 50.0% [40.0%, 60.0%] of questions, not separated from chance (45.0%)"),
+        (NAN, 0, "in no question, for none has a choice of each of them"),
+    ],
+)
+def test_what_happens_beside_chance_is_told_by_the_interval(chance, n, said):
+    assert beside_chance(Overlap(("a", "b"), 0.5, 0.4, 0.6, chance, n)) == said
 
 
 def test_a_rank_correlation_in_words():

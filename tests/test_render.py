@@ -221,21 +221,60 @@ def test_html_output_with_a_script_is_refused():
         rendered(code("1", shown(text_html=HOSTILE)))
 
 
+LONG = "What each strategy chooses, 1 of up to 5 rationales a question, without those left out; n = 4"
+
+
 @pytest.mark.parametrize(
-    ("cell", "label"),
+    ("caption", "label"),
     [
-        (code("1", shown(text_html="<table><caption>A &amp; <b>b</b></caption></table>")), "A &amp; b"),
-        (code("1", shown(text_html='<figure><figcaption>Said "so".</figcaption></figure>')), "Said &quot;so&quot;."),
-        (code("1", shown(text_html="<p>x</p>")), "output"),
-        (prose("| a |\n|---|\n| b |"), "table"),
-        (prose("$$x$$"), "formula"),
-        (prose("```\nx\n```"), "code"),
+        ("A &amp; <b>b</b>", "A &amp; b"),
+        ('Said "so". And more.', "Said &quot;so&quot;"),
+        ("Accuracy at 0.7: mean. More", "Accuracy at 0.7: mean"),
+        (LONG, "What each strategy chooses, 1 of up to 5 rationales a …"),
+        (". Odd", "table"),
+        ("", "table"),
     ],
 )
-def test_keys_reach_a_box_that_scrolls_and_it_has_a_name(cell, label):
-    boxes = re.findall(r'<div class="[^"]*\bscroll\b[^>]*>', body(cell))
-    assert boxes and all('tabindex="0" role="region"' in box for box in boxes)
-    assert f'aria-label="{label}">' in boxes[-1]
+def test_a_table_is_a_landmark_named_by_its_captions_first_part(caption, label):
+    text = body(code("1", shown(text_html=f"<table><caption>{caption}</caption></table>")))
+    assert f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">' in text
+    assert len(html.unescape(label)) <= 60
+
+
+def test_a_name_at_the_beginning_heads_its_row_and_a_number_does_not():
+    names = markdown("| arm | n |\n|:---|---:|\n| *1* CoT | 2 |\n|  | 3 |")
+    assert re.findall("<th .*?</th>", names)[2:] == ['<th scope="row" style="text-align:left"><em>1</em> CoT</th>']
+    assert names.count("<tr>") == 3 and names.count("<td") == 3
+    assert 'scope="row"' not in markdown("| n | arm |\n|---:|:---|\n| 2 | a |")
+
+
+def test_a_table_without_a_caption_is_a_landmark_as_well():
+    box = '<div class="scroll" tabindex="0" role="region" aria-label="table"><table>'
+    assert box in body(code("1", shown(text_html="<table></table>"))) and box in markdown("| a |\n|---|\n| b |")
+
+
+@pytest.mark.parametrize("text", ["$$x$$", "```\nx\n```"])
+def test_keys_reach_formulas_and_code_which_are_no_landmarks(text):
+    assert re.findall(r"<div [^>]*>", markdown(text)) in (
+        ['<div class="scroll formula" tabindex="0" role="group" aria-label="formula">'],
+        ['<div class="highlight scroll" tabindex="0" role="group" aria-label="code">'],
+    )
+
+
+@pytest.mark.parametrize("output", ["<figure><svg/><figcaption>Said.</figcaption></figure>", "<p>x</p>"])
+def test_keys_pass_by_what_fits_the_page(output):
+    text = body(code("1", shown(text_html=output))).partition("</details>")[2]
+    assert f'<div class="scroll">{output}</div>' in text and "tabindex" not in text and "role=" not in text
+
+
+def test_the_heading_of_a_column_says_so():
+    text = markdown("| a | b |\n|---|--:|\n| c | d |")
+    assert re.findall(r"<t[hd]\b.*", text) == [
+        '<th scope="col">a</th>',
+        '<th scope="col" style="text-align:right">b</th>',
+        '<th scope="row" style="text-align:left">c</th>',
+        '<td style="text-align:right">d</td>',
+    ]
 
 
 def test_code_keeps_its_lines_and_a_blank_first_one():

@@ -36,6 +36,7 @@ def test_a_round_by_hand():
     )
     assert (row["with usable"], row["with correct"]) == (0.5, 0.5)
     assert (row["SLC"], row["SLC before"], row["tokens"], row["words"]) == (1.5, 1.5, 10.5, 11)
+    assert (row["SLC gain"], before["SLC gain"]) == (0, 0)
     assert row["like originals"] == pytest.approx((0.5 + 0.5 + 0) / 3)
     assert (before["round"], before["correct"], before["with correct"], before["like originals"]) == (0, 1, 1, 0)
 
@@ -55,6 +56,15 @@ def test_mean_slc_counts_a_question_once_and_its_interval_resamples_questions():
     rows = [rationale(10, 0), rationale(10, 1), rationale(11, 4)]
     row = round_table([zero(Start([question(10), question(11)], rows, score(rows)))])[0]
     assert row["SLC"] == row["SLC before"] == 3.25 and row["SLC low"] < 3.25 < row["SLC high"]
+
+
+def test_the_gain_of_a_round_is_paired_by_question():
+    """Originals: q10 has SLC 1, q11 has 5; the round scored q11 alone, at 4. Its gain is −1, not 4 − 3."""
+    rows = [rationale(10, 0), rationale(11, 4)]
+    start = zero(Start([question(10), question(11)], rows, score(rows)))
+    again = Round("slc_high", 1, start.questions, tuple(rows), tuple(score([rationale(11, 3)])), ())
+    row = round_table([start, again])[1]
+    assert (row["SLC"], row["SLC before"], row["SLC gain"], row["paired"]) == (4, 3, -1, 1)
 
 
 def test_rows_fit_the_figure_of_rounds():

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from lib import findings, paths, tables
-from lib.evaluate import Interval
+from lib.clusters import cluster_mean
+from lib.evaluate import Interval, auc_difference, auc_interval
 
 
 def cells() -> dict[str, str]:
@@ -38,12 +39,13 @@ MEANS = {"base": (1.97, 1.96, 1.98), "small": (1.5, 1.4, 1.6)}
 
 def slc_figure(**means):
     more = {"cfg": SimpleNamespace(task="arithmetic"), "students": means, "slc_by_student": means}
+    more |= {"beside_base": {name: (-0.47, -0.5, -0.44) for name in means if name != "base"}}
     return run_cells("03-slc-figure", scored_by=lambda _: "10,000 rationales", ONE="One student.", **more)["shown"]
 
 
 def test_mean_slc_is_drawn_where_there_are_several_students():
     assert slc_figure(**MEANS)["slc-by-student"].startswith(
-        "Mean SLC is higher for base (1.97 [1.96, 1.98]) than for small (1.50 [1.40, 1.60]). n, arithmetic: base 10,000"
+        "Mean SLC beside that of base: lower for small (−0.47 [−0.50, −0.44]), paired by rationale, per token "
     )
 
 
@@ -53,15 +55,34 @@ def test_mean_slc_of_one_student_is_a_sentence():
     assert found == {"texts": [said]}
 
 
+def test_students_are_set_beside_base_on_the_rationales_that_both_scored():
+    def scored(slc, *ids):
+        return [SimpleNamespace(rationale_id=f"q{i}/0", question_id=f"q{i}", slc=slc + i) for i in ids]
+
+    scores = {"base": scored(1.0, 1, 2), "small": scored(3.0, 2, 9)}
+    more = {"score": {s.rationale_id: s for s in scores["base"]}, "scores": scores, "students": dict.fromkeys(scores)}
+    left = run_cells("03-compared-figure", cluster_mean=cluster_mean, SEED=0, **more)
+    assert left["beside_base"]["small"][0] == 2.0 and list(left["beside_base"]) == ["small"]
+
+
+def histogram(column, separable):
+    checked = pd.DataFrame({"sound": [True] * 1200 + [False] * 3, "slc": 2.0, "pmi": 3.0, "rd": 1.0})
+    checked["question_id"] = [f"q{i % 30}" for i in range(len(checked))]
+    more = {"cfg": SimpleNamespace(slc=SimpleNamespace(rd_target="gold")), "auc_interval": auc_interval, "SEED": 0}
+    return run_cells("03-18", checked=checked, separable=separable, frame=checked, **more)["shown"][column]
+
+
 @pytest.mark.parametrize(("column", "log"), [("slc", True), ("pmi", False)])
 def test_captions_of_histograms_claim_and_explain(column, log):
-    checked = pd.DataFrame({"sound": [True] * 1200 + [False] * 3, "slc": 2.0, "pmi": 3.0, "rd": 1.0})
-    cfg = SimpleNamespace(slc=SimpleNamespace(rd_target="gold"))
-    found = run_cells("03-18", checked=checked, separable=True, frame=checked, cfg=cfg)["shown"][column]
-    assert found.startswith("Median ") and "is the same for sound, flawed (" in found
-    assert "n = 1,200 sound, 3 flawed training rationales; vertical lines: medians; " in found
+    found = histogram(column, separable=True)
+    assert " of sound and of flawed rationales is not separated (AUC .500 [.500, .500], chance .500), 95%: " in found
+    assert " (n = 1,200); flawed " in found and " (n = 3); they are the vertical lines" in found
     assert ("the axis is logarithmic" in found) == log
     assert found.endswith("the outermost bins hold what lies beyond the axis as well.")
+
+
+def test_histograms_of_what_cannot_be_told_apart_claim_nothing():
+    assert histogram("slc", separable=False).startswith("Medians of SLC: all 2.00 (n = 1,203); they are")
 
 
 @pytest.mark.parametrize(
@@ -96,18 +117,69 @@ def test_captions_of_overlaps_say_whether_choices_meet_more_often_than_by_chance
     more = {"overlapping": {"highest SLC": [own]}, "students": ["base", "small"]}
     found = run_cells("03-overlap-figures", agreed={"highest SLC": own}, **more)["shown"]["overlap-highest"]
     assert found.startswith(
-        "Highest SLC: all students choose the same more often than by chance: in 45.6% [38.1%, 53.4%] of questions, "
-        "by chance in 22.1%. n = 1,600 questions; "
+        "Highest SLC: all students choose the same in 45.6% [38.1%, 53.4%] of questions, more often than by chance "
+        "(22.1%). n = 1,600 questions; "
     )
 
 
 def test_chains_of_refinement_are_told_apart_where_a_name_holds_a_comma():
-    columns = ["chain", "round", "SLC", "SLC low", "SLC high", "SLC before", "questions"]
+    """Each by its own last round, and by the paired gain over its questions, not by its mean alone."""
+    columns = ["chain", "round", "SLC", "SLC gain", "SLC gain low", "SLC gain high", "paired"]
     names = ["slc_high", "slc_high, imitation off", "random"]
-    rows = [(name, 1, 2, low, 3, 1.5, 1200) for name, low in zip(names, (1.6, 1.7, 1.4))]
-    curve = pd.DataFrame([(names[0], 0, 1.5, 1.4, 1.6, 1.5, 1200), *rows], columns=columns)
-    found = run_cells("03-rounds-figure", curve=curve, rounds=lambda *_: None, PANELS={})["shown"]["rounds"]
+    gains = [(0.5, 0.4, 0.6), (0.2, -0.1, 0.5), (-0.3, -0.4, -0.2)]
+    rows = [(name, 1, 2, *gain, 1200) for name, gain in zip(names, gains)]
+    rows = [(names[0], 0, 1.5, 0, 0, 0, 1200), *rows, (names[2], 2, 2, 0.1, 0.0, 0.2, 90)]
+    curve = pd.DataFrame(rows, columns=columns)
+    more = {"rounds": lambda *_: None, "PANELS": {}, "refined": dict.fromkeys(names)}
+    found = run_cells("03-rounds-figure", curve=curve, **more)["shown"]["rounds"]
     assert found.startswith(
-        "Mean SLC rose in 2 of 3 chains (slc_high; slc_high, imitation off). Mean SLC after round 1: "
+        "Mean SLC beside that of the same questions' originals: higher for slc_high, round 1 (+0.50 [+0.40, +0.60]); "
+        "not separated for slc_high, imitation off, round 1 (+0.20 [−0.10, +0.50]), "
+        "random, round 2 (+0.10 [+0.00, +0.20]); each alone, without correction. n = 90–1,200 questions scored"
     )
-    assert "; before 1.50. n = 1,200 questions" in found
+
+
+def test_the_figure_of_aucs_tells_of_each_score_whether_it_beats_plain_log_p():
+    """Not of the best alone, which would be tested as if it had been chosen beforehand."""
+    of = {"high SLC": (-0.03, -0.05, -0.01), "high PMI": (0.01, -0.01, 0.03), "low RD": (0.05, 0.02, 0.08)}
+    plain = "plain: high log P(c|q)"
+    more = {"separation": pd.DataFrame([(name, 0.5, 0.4, 0.6) for name in of], columns=["score", "AUC", "low", "high"])}
+    more |= {"differences": {("overall", plain): {name: Interval(*own, 0) for name, own in of.items()}}}
+    more |= {"THEORY": dict.fromkeys(of), "SELF": "self", "PLAIN": {plain: 0}, "PLANTED": "", "checked": range(9)}
+    texts = []
+    run_cells(
+        "03-23", separable=True, arm_plot=lambda *_, **__: None, save_table=lambda *_: None,
+        save_figure=lambda figure, name, caption, *_: texts.append(caption), **more,
+    )  # fmt: skip
+    assert texts[0].startswith(
+        "AUC of the student's scores beside that of plain log P(c|q): higher for low RD (+0.050 [+0.020, +0.080]); "
+        "lower for high SLC (−0.030 [−0.050, −0.010]); not separated for high PMI (+0.010 [−0.010, +0.030]); each by "
+    )
+
+
+def test_what_rd_is_towards_is_compared_with_the_setting_in_pairs():
+    kinds, cfg = ("gold", "majority", "own"), SimpleNamespace(slc=SimpleNamespace(rd_target="gold"))
+    ids = [f"q{i}/0" for i in range(8)]
+    checked = pd.DataFrame({"sound": [True, False] * 4, "question_id": [i[:2] for i in ids]}, index=ids)
+    towards = pd.DataFrame({"gold": [1.0, 0.0] * 4, "majority": [1.0, 0.0] * 4, "own": [0.0, 1.0] * 4}, index=ids)
+    trap = pd.DataFrame([(kind, 0.5, 0.4, 0.6) for kind in kinds], columns=["score", "AUC", "low", "high"])
+    more = {"trap": trap, "towards": towards, "checked": checked, "cfg": cfg, "auc_difference": auc_difference}
+    texts = []
+    run_cells(
+        "03-25", arm_plot=lambda *_, **__: None, DRAWS=200, SEED=0, save_table=lambda *_: None,
+        save_figure=lambda figure, name, caption, *_: texts.append(caption), **more,
+    )  # fmt: skip
+    assert texts[0].startswith(
+        "By AUC low RD towards majority is not separated from low RD towards gold (.000 [.000, .000]); "
+        "low RD towards own loses to low RD towards gold (−1.000 [−1.000, −1.000]). n = 8 rationales"
+    )
+
+
+def test_texts_of_questions_without_a_choice_do_not_thin_out_how_much_longer_they_are():
+    lengths = {"base": {"highest SLC": {"a": 5, "b": 9, "c": 7}, "lowest SLC": {"a": 3, "b": 5, "c": 7}}}
+    more = {"lengths_of": lengths, "texts_of": {"a": ["x", "y"], "b": ["x", "y"], "c": ["x", "x"]}, "SEED": 0}
+    more |= {"words": {"base": {"highest SLC": (7, 5, 9)}}, "LEVELS": {"highest SLC": ""}, "taken": lambda _: [1, 2, 3]}
+    more |= {"picks": {"base": {"highest SLC": []}}, "students": ["base"], "cluster_mean": cluster_mean}
+    more |= {"mean_of": lambda values: cluster_mean(list(values.values()), list(values), seed=0)}
+    found = run_cells("03-lengths-figure", **more)["shown"]["lengths"]
+    assert "in words: longer for base (+3.0 [+2.0, +4.0]). Mean words" in found

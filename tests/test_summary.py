@@ -108,6 +108,15 @@ def test_only_comparisons_that_were_made_are_told():
     assert summary.found([], ARMS) == []
 
 
+def test_a_profile_without_a_control_of_equal_compute_says_so():
+    rows = [row("5 CoTs w/ SE", "same steps", NULL)]
+    assert summary.counts(rows, ARMS) == [
+        "No arm is compared with a control of equal compute.",
+        "At equal steps **0 of 1** differences from controls are separated.",
+    ]
+    assert summary.counts([row("a", "b", NULL)], ARMS) == []
+
+
 def test_the_first_sentences_name_what_is_separated_from_its_control():
     rows = [row("5 CoTs", "same compute", NULL), row("1 CoT", "same compute", SURE)]
     others = [row("5 CoTs w/ SE", "same steps", NULL), row("5 CoTs w/ SE", "more reasoning", "the same runs")]

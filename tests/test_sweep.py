@@ -17,6 +17,7 @@ from lib import paths
 
 PYTHON = """#!/bin/sh
 case "$*" in
+  "-c "*opening*" levels") echo "What it shows (about 9 minutes)."; echo "More of it." ;;
   "-m lib.profile "*) echo "profile: $3" > params.yaml; echo "params.yaml is now profile $3" ;;
 esac
 """
@@ -226,6 +227,23 @@ def test_the_kept_page_of_contents_links_to_where_things_are_from_there(root):
     )
     named = "<title>5 · Why · profile levels</title>\n<h1>5 · Why · profile levels</h1>\n"
     assert (root / "reports/sweeps/levels/05.html").read_text(encoding="utf-8") == named
+
+
+def test_each_title_of_a_kept_page_names_the_profile_once(root):
+    one = "<title>a</title><h1>b</h1><p>as in profile levels</p>"
+    two = "<h1>c, profile levels</h1> <h1>d</h1><h1>e of profile levels-coin-flip</h1>"
+    (root / "bin" / "dvc").write_text(f"{DVC}echo '{one}\n{two}' > reports/05.html\n", encoding="utf-8")
+    assert sweep(root, "levels").returncode == 0
+    kept = root / "reports/sweeps/levels/05.html"
+    assert kept.read_text(encoding="utf-8") == (
+        "<title>a · profile levels</title><h1>b · profile levels</h1><p>as in profile levels</p>\n<h1>c, profile levels"
+        "</h1> <h1>d · profile levels</h1><h1>e of profile levels-coin-flip · profile levels</h1>\n"
+    )
+    before = kept.read_bytes()
+    shutil.copy(kept, root / "again.html")
+    (root / "bin" / "dvc").write_text(f"{DVC}cp again.html reports/05.html\n", encoding="utf-8")
+    assert sweep(root, "levels").returncode == 0
+    assert kept.read_bytes() == before, "what is named already is not named again"
 
 
 def test_a_path_out_of_the_repository_is_to_be_absolute(root):

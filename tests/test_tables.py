@@ -1,5 +1,7 @@
 """Tables and marked texts: exact files, escaping, alignment, refusals."""
 
+import re
+
 import pandas as pd
 import pytest
 from IPython.display import HTML
@@ -27,6 +29,13 @@ def test_files_are_exactly_this(tables):
     )
 
 
+def test_large_counts_are_read_by_thousands_and_truth_values_are_no_counts(tables):
+    frame = pd.DataFrame({"arm": ["a", "b"], "n": [1_234_567, -4000], "seen": [True, False]})
+    html = save_table(frame, "counts", "c", "05_ablate").data
+    assert ">1,234,567</td>" in html and ">−4,000</td>" in html and ">True</td>" in html
+    assert (tables / "05_ablate" / "counts.csv").read_text().splitlines()[1] == "a,1234567,True"
+
+
 def test_a_table_can_be_linked_to():
     assert '<div class="table" id="table-05_ablate-main">' in save_table(FRAME, "main", "c", "05_ablate").data
 
@@ -35,8 +44,29 @@ def test_html_aligns_numbers_right_and_names_left():
     html = save_table(FRAME, "main", "Accuracy.", "05_ablate").data
     assert '<th scope="col" style="text-align:left">arm</th>' in html
     assert '<th scope="col" style="text-align:right">accuracy</th>' in html
-    assert '<td style="text-align:left">5 CoTs</td><td style="text-align:right;white-space:nowrap">–</td>' in html
+    name = '<th scope="row" style="text-align:left">5 CoTs</th>'
+    assert f'{name}<td style="text-align:right;white-space:nowrap">–</td>' in html
     assert "0.610" in html and "<caption>Accuracy.</caption>" in html and "note" not in html
+
+
+def test_a_row_is_headed_by_its_name_and_by_no_number_but_one_of_the_index():
+    def headings(frame) -> list[str]:
+        return re.findall(r'<th scope="row"[^>]*>(.*?)</th>', save_table(frame, "main", "c", "train").data)
+
+    assert headings(FRAME) == headings(FRAME.set_index("arm")) == ["standard", "5 CoTs"]
+    rounds = FRAME.assign(round=[1, 2])[["round", "n"]]
+    assert headings(rounds) == [] and headings(rounds.set_index("round")) == ["1", "2"]
+    assert headings(FRAME.assign(arm=["standard", ""])) == ["standard"]
+    assert headings(FRAME[:0]) == headings(pd.DataFrame()) == []
+
+
+def test_the_name_of_a_row_looks_like_the_other_cells():
+    """A browser would set it in bold; a table of facts, which is no result, stays as it is."""
+    style = (paths.ROOT / "lib" / "render.css").read_text(encoding="utf-8")
+    assert "tbody th[style] { font-weight: inherit; }" in style
+    number = FRAME.assign(round=[1, 2]).set_index("round")[["n"]]
+    html = save_table(number, "main", "c", "train").data
+    assert '<th scope="row" style="text-align:right;white-space:nowrap">1</th>' in html
 
 
 def test_model_text_is_escaped_everywhere(tables):
