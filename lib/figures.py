@@ -109,7 +109,7 @@ def distribution(groups: Mapping[str, Sequence[float]], xlabel: str, log: bool =
     The axis spans the middle 99% of all values; those outside count in the outermost bins. An empty group is an error.
     """
     edges = _edges(groups, log, bins)
-    names = [f"{name} (n = {len(values)})" for name, values in groups.items()]
+    names = [f"{name} (n = {len(values):,})" for name, values in groups.items()]
     figure, ax = plt.subplots(figsize=(WIDTH, 3.4 + 0.2 * max(_lifts(names))), layout="constrained")
     for i, values in enumerate(groups.values()):
         look = {"color": f"C{i}", "linestyle": ("-", "--", ":", "-.")[i % 4]}

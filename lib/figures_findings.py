@@ -109,7 +109,7 @@ def reliability(groups: Mapping[str, Calibration]) -> Figure:
     """
     if not groups:
         raise UserError("reliability: no group of probabilities to draw")
-    names = [f"{name} (ECE {group.ece:.2f}, n = {group.n})" for name, group in groups.items()]
+    names = [f"{name} (ECE {group.ece:.2f}, n = {group.n:,})" for name, group in groups.items()]
     figure, ax = plt.subplots(figsize=(WIDTH, 3.8 + 0.25 * len(names)), layout="constrained")
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, zorder=0)
     for i, group in enumerate(groups.values()):

@@ -18,6 +18,7 @@ ASKED = (
 )
 NOT_SEPARATED = re.compile(r"not separated \((?P<effect>[^\]]*\]),? ?(?P<rest>.*)\)")
 SEPARATED = re.compile(r"(?P<effect>[+−-]?[\d.]+ points \[[^\]]*\]),? ?(?P<rest>.*)")
+SIZE = re.compile(r"(^|; )n = [^;]*; ")
 NAMED = 5  # of the separated pairs, at most
 PACKAGES = ("torch", "transformers", "numpy", "dvc", "papermill")
 
@@ -110,9 +111,13 @@ def _of_equal_steps(name: str, recipe: Recipe) -> str:
 
 
 def sentence(arm: str, against: str, verdict: str) -> str:
-    """A verdict of lib/statistics.describe as a sentence that begins with the difference; other words stay theirs."""
+    """A verdict of lib/statistics.describe as a sentence that begins with the difference; other words stay theirs.
+
+    Without how many questions and seeds there were, which a list of such sentences would say over and over.
+    """
     if match := NOT_SEPARATED.fullmatch(verdict):
-        return f"{arm} against {against}: **{match['effect']}, not separated** ({match['rest']})."
+        rest = SIZE.sub(r"\1", match["rest"])
+        return f"{arm} against {against}: **{match['effect']}, not separated** ({rest})."
     if match := SEPARATED.fullmatch(verdict):
         return f"{arm} against {against}: **{match['effect']}, separated** ({match['rest']})."
     return f"{arm} against {against}: {verdict}."

@@ -121,7 +121,7 @@ def test_distribution_adds_up_to_one_for_each_group_outliers_included():
     figure = distribution({"sound": values, "flawed": [1.0]}, "SLC")
     heights = [patch.get_data().values.sum() for patch in figure.axes[0].patches]
     assert heights == pytest.approx([1, 1, 1, 1])  # filled and outlined
-    assert [text.get_text() for text in figure.axes[0].texts] == ["sound (n = 1000)", "flawed (n = 1)"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["sound (n = 1,000)", "flawed (n = 1)"]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_profiles_with_self_evaluation_compare_it_with_its_like(profile):
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [
-        (NULL, "a against b: **+1.8 points [+0.4, +3.2], not separated** (p = .23 after Holm; n = 400 × 3 seeds; "
+        (NULL, "a against b: **+1.8 points [+0.4, +3.2], not separated** (p = .23 after Holm; "
                "a difference of 2.0 would be)."),
         (SURE, "a against b: **−6.4 points [−9.6, −3.1], separated** (p = .003, p = .028 after Holm)."),
         ("the same runs", "a against b: the same runs."),
@@ -83,7 +83,7 @@ def test_sentence_begins_with_the_difference(verdict, expected):
 def test_a_size_that_no_difference_can_have_is_understood():
     words = statistics.describe(statistics.Difference(-0.029, -1.1, 0.95, 0.9, 1.288, 3, 400), adjusted=1.0)
     assert summary.sentence("a", "b", words) == (
-        "a against b: **−2.9 points [−110.0, +95.0], not separated** (p = 1.00 after Holm; n = 400 × 3 seeds; "
+        "a against b: **−2.9 points [−110.0, +95.0], not separated** (p = 1.00 after Holm; "
         "no possible difference would have been seen, before correction)."
     )
 
