@@ -35,14 +35,17 @@ def run_cells(names, results, samples: int, folder, **more) -> dict:
     cfg = SimpleNamespace(
         infer=Infer(samples=samples, temperature=1.0, top_p=1.0),
         train=SimpleNamespace(workers=1, headline="w/ SE"),
-        ablate=SimpleNamespace(alpha=0.05, bootstrap=100),
+        ablate=SimpleNamespace(alpha=0.05),
     )
     known = {
         "cfg": cfg, "results": results, "data": data(), "n": 2, "seeds": 1, "STAGE": "05_ablate", "NOTE": "a note",
-        "groups": comparison.by_arm(results), "display": lambda *_: None, "Markdown": str, "pd": tables.pd, **more,
+        "groups": comparison.by_arm(results), "display": lambda *_: None, "Markdown": str, "pd": tables.pd,
+        "arms": make_arms(ARMS, TRAIN), "bootstrap": (0.05, 100), "SEEDS": "1 seed", "INTERVAL": "95% interval",
+        "BARS": "bars", **more,
     }  # fmt: skip
     exec(
-        "from lib import comparison, figures, figures_findings, inferred, paths, statistics, tables, verdicts, ways",
+        "from lib import comparison, figures, figures_findings, inferred, paths, statistics, summary, tables\n"
+        "from lib import verdicts, ways",
         known,
     )
     for name in names:
@@ -92,9 +95,9 @@ def test_the_bars_of_the_main_figure_end_at_0_and_at_100(results, shown, tmp_pat
 def test_where_no_arm_is_added_one_sentence_says_so_and_all_files_are_written(results, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
     displayed = []
-    known = {"added": [], "new": {}, "arms": make_arms(ARMS, TRAIN), "not_fed": {}, "shares": {}, "places": (None,)}
+    known = {"added": [], "new": {}, "not_fed": {}, "shares": {}, "places": (None,)}
     known |= {"where_to_train": lambda: None, "NONE_ADDED": "No arm is added."}
-    known |= {"INTERVAL": "95% interval", "BARS": "bars", "bootstrap": (0.05, 100), "display": displayed.append}
+    known |= {"display": displayed.append}
     names = ["05-arms-table", "05-arms-compare", "05-arms-verdicts"]
     left = run_cells(names, results, 0, tmp_path, **known)
     assert displayed == [] and "<p>No arm is added.</p>" in left["of_ways"].data
